@@ -1,0 +1,177 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <pleat/geometry.hpp>
+#include <pleat/layout.hpp>
+#include <pleat/recipe.hpp>
+#include <pleat/status.hpp>
+#include <pleat/views.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+/// The compressor's ops. T is the number of tokens of a step; a token closes a window when
+/// (position + 1) % ratio == 0. All pointers of a call live where Exec::backend computes: host memory
+/// for cpu and reference, device memory for cuda. An op that is refused has written nothing.
+namespace pleat {
+
+/// Who computes. All three return the same bytes (docs/numerics.md).
+enum class Backend : std::int32_t {
+  cpu = 0,        ///< SIMD, chosen at run time, over a thread pool
+  reference = 1,  ///< the definition: scalar, one thread
+  cuda = 2,
+};
+
+/// What is computed; fixed for the life of a layer.
+struct Compressor {
+  Geometry geometry = Hca::value;
+  Recipe recipe = Recipe::vllm;
+  RowFormat row_format = RowFormat::fp8_mla;
+  float eps = 1e-6F;  ///< added to the mean square; > 0 and finite
+};
+
+/// One step's tokens. Tokens of one request are contiguous and in order; padding may stand anywhere.
+struct Batch {
+  TensorView positions;     ///< i64 [T]: 0-based position of the token in its request
+  TensorView token_to_req;  ///< i32 [T]: row of the block table
+  /// i64 [T]: page * page_rows + row of the token's state row. < 0: the token is padding and does
+  /// nothing, whatever its other fields and its projection hold.
+  TensorView state_slots;
+  TensorView kv_slots;  ///< i64 [T]: page * page_rows + row in the cache. < 0: no row is written
+};
+
+/// How a position finds its state row.
+enum class StateLayout : std::int32_t {
+  paged = 0,  ///< page block_table[req][p / page_rows], row p % page_rows
+  ring = 1,   ///< page block_table[req][0] (the request's slot), row p % page_rows (its capacity)
+};
+
+struct StateView {
+  TensorView pages;        ///< f32 or bf16 [pages, page_rows, 2S]; each row [kv S | score S]
+  TensorView block_table;  ///< i32 [requests, blocks]; not needed by save_state
+  StateLayout layout = StateLayout::paged;
+};
+
+/// Which state rows a step writes.
+enum class StatePolicy : std::int32_t {
+  all = 0,   ///< every token's (a ring: the last page_rows of each request)
+  tail = 1,  ///< the rows a later step may need: with n the request's length after the step,
+             ///< positions >= R * floor((n - rollback) / R) - (overlap ? R : 0)
+};
+
+struct StateWrite {
+  StatePolicy policy = StatePolicy::all;
+  std::int32_t rollback = 0;  ///< draft tokens that a later step may reject; >= 0
+};
+
+struct Weights {
+  /// f32 [R, S]; given when the geometry has APE and the op adds it (save_state and step; with
+  /// recipe sglang compress and compress_store instead of save_state).
+  TensorView ape;
+  TensorView norm;       ///< f32 or bf16 [D]
+  TensorView rope;       ///< f32 [positions, rope_dim]: cos and sin, arranged as the recipe says
+  TensorView fp8_scale;  ///< f32 [1], > 0; row format fp8_tensor only
+};
+
+/// A plan in memory that the caller owns: the step's closing tokens in token order, and with policy
+/// tail or a ring the tokens whose state is written. One plan serves every layer of a step that has
+/// the same ratio, overlap, policy and state layout. Opaque; see plan().
+struct PlanView {
+  void* data = nullptr;         ///< 64-byte aligned, plan_bytes(capacity) bytes
+  std::int64_t capacity = 0;    ///< tokens it has room for
+};
+
+/// One call. Which op reads and writes what:
+///
+///   op               reads                                               writes
+///   plan             batch (not kv_slots), geometry, write, state.layout,  plan
+///                    state.pages.shape (ring)
+///   save_state       batch, projection, ape (not sglang)                 state.pages
+///   compress         batch, state, ape (sglang)                          compressed
+///   norm_rope_store  batch, compressed, norm, rope, fp8_scale            cache
+///   compress_store   batch, state, ape (sglang), norm, rope, fp8_scale   cache
+///   step             batch, projection, state, ape, norm, rope, fp8_scale  state.pages, cache
+///
+/// Outputs must not overlap inputs, except that step reads and writes state.pages.
+struct Call {
+  Compressor compressor;
+  Batch batch;
+  TensorView projection;  ///< f32 or bf16 [T, 2S]: [kv S | score S]
+  StateView state;
+  TensorView compressed;  ///< f32 [T, D]; rows of tokens that close no window are not touched
+  TensorView cache;       ///< u8 [pages, page_rows, row_bytes]: a page is values, then scales
+  Weights weights;
+  StateWrite write;
+  PlanView plan;  ///< optional; made by plan() from the same batch, geometry and write
+};
+
+/// SIMD target of the cpu backend; widest that the machine has, unless a test asks for less.
+enum class SimdTarget : std::int32_t { best = 0, scalar = 1, neon = 2, avx2 = 3, avx512 = 4 };
+
+/// cuda only. fast uses the hardware's approximate exp2: same order, same invariances, other bits.
+enum class Variant : std::int32_t { exact = 0, fast = 1 };
+
+struct Exec {
+  Backend backend = Backend::cpu;
+  std::int32_t threads = 0;  ///< cpu: 0 = one per core. The bytes do not depend on it
+  SimdTarget simd = SimdTarget::best;
+  Variant variant = Variant::exact;
+  /// Validate what lies in positions, token_to_req, slots and block table before anything is
+  /// written, and name the first bad token. On cuda this synchronises the stream.
+  bool checked = false;
+  void* stream = nullptr;  ///< cuda: a cudaStream_t; null is the default stream
+  /// cuda, sm_90 up: programmatic dependent launch. The kernel may start while its predecessor on
+  /// the stream still runs, and waits before the first read of anything a predecessor may write.
+  bool chained = false;
+};
+
+/// Bytes of a plan for up to `tokens` tokens; a multiple of 64. 0 if tokens is negative.
+std::int64_t plan_bytes(std::int64_t tokens);
+
+/// Makes call.plan from call.batch. Deterministic: closing tokens in token order. T up to 2^20.
+Status plan(const Call& call, const Exec& exec);
+/// Writes state rows: [kv | score + ape[p % R]] (recipe sglang: the raw score).
+Status save_state(const Call& call, const Exec& exec);
+/// Pools each closing token's window from the state: compressed[t] = sum softmax(score) * kv.
+Status compress(const Call& call, const Exec& exec);
+/// Norm, RoPE, quantise, store: compressed[t] to the cache, for each closing token.
+Status norm_rope_store(const Call& call, const Exec& exec);
+/// compress and norm_rope_store in one pass; same bytes.
+Status compress_store(const Call& call, const Exec& exec);
+/// save_state and compress_store in one pass, with rows of the current step taken from the
+/// projection; same bytes. A ring may be shorter than the step's chunk.
+Status step(const Call& call, const Exec& exec);
+
+enum class Op : std::int32_t {
+  plan = 0,
+  save_state = 1,
+  compress = 2,
+  norm_rope_store = 3,
+  compress_store = 4,
+  step = 5,
+};
+
+/// The same, with the op as a value.
+Status run(Op op, const Call& call, const Exec& exec);
+
+/// Whether this build, on this machine, can run a backend.
+bool available(Backend backend);
+/// Names the code that would run, for instance "cpu/avx512" or "cuda/hca-paged8"; why it was chosen
+/// when the special kernel was not. The status says what is wrong when the call would be refused.
+Status describe(Op op, const Call& call, const Exec& exec, std::string* text);
+
+/// Fills table [positions, rope_dim] f32 with the model's RoPE: theta 160000, YaRN factor 16 over
+/// 65536, beta 32 and 1, no magnitude factor; angle = fp32(position * fp32 frequency). Host memory.
+Status build_rope_table(Recipe recipe, const TensorView& table);
+
+const char* name(Backend b);
+const char* name(Op op);
+const char* name(Recipe r);
+const char* name(RowFormat f);
+const char* name(SimdTarget t);
+const char* name(StatusCode c);
+const char* version();
+
+}  // namespace pleat
