@@ -1,0 +1,22 @@
+# SPDX-FileCopyrightText: 2026 The Pleat authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Tests that are scripts. They say the same in every build tree, so sanitized ones leave them out.
+if(PLEAT_SANITIZE)
+  return()
+endif()
+add_test(NAME house:sources COMMAND ${PROJECT_SOURCE_DIR}/scripts/check-sources)
+if(PLEAT_HAVE_CUDA)
+  add_test(NAME house:cuda_resources
+           COMMAND ${PROJECT_SOURCE_DIR}/scripts/check-cuda-resources ${PROJECT_BINARY_DIR})
+endif()
+
+# tests/oracle_cases.sh PROGRAM SCRATCH_DIR judges the program by ../shared/oracle where that is
+# there, and exits 77 where it is not.
+set(_pleat_oracle ${PROJECT_SOURCE_DIR}/tests/oracle_cases.sh)
+if(EXISTS ${_pleat_oracle} AND TARGET pleat_cli)
+  add_test(NAME oracle_cases
+           COMMAND bash ${_pleat_oracle} $<TARGET_FILE:pleat_cli>
+                   ${PROJECT_BINARY_DIR}/oracle_cases)
+  set_tests_properties(oracle_cases PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900)
+endif()

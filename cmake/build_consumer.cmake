@@ -1,0 +1,36 @@
+# SPDX-FileCopyrightText: 2026 The Pleat authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Run by the test house:installed_consumer: install, then find_package and pkg-config against it.
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE _status OUTPUT_VARIABLE _out ERROR_VARIABLE _out)
+  message(STATUS "${_out}")
+  if(NOT _status EQUAL 0)
+    string(JOIN " " _command ${ARGN})
+    message(FATAL_ERROR "exit status ${_status}: ${_command}")
+  endif()
+endfunction()
+
+set(_scratch ${BUILD}/consumer_test)
+set(_prefix ${_scratch}/prefix)
+file(REMOVE_RECURSE ${_scratch})
+string(REPLACE ";" "\\;" _path "${_prefix};${PREFIX_PATH}")
+run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${_prefix})
+run(${CMAKE_COMMAND} -S ${CONSUMER} -B ${_scratch}/build -G ${GENERATOR}
+    -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_C_COMPILER=${CC} -DCMAKE_PREFIX_PATH=${_path})
+run(${CMAKE_COMMAND} --build ${_scratch}/build)
+run(${CMAKE_CTEST_COMMAND} --test-dir ${_scratch}/build --output-on-failure --no-tests=error)
+
+# The same C program by pkg-config alone. The carried libraries of a GPU machine have no .pc files.
+find_program(_pkg_config pkg-config)
+if(NOT _pkg_config OR PREFIX_PATH)
+  message(STATUS "pkg-config: not tried here")
+  return()
+endif()
+set(ENV{PKG_CONFIG_PATH} ${_prefix}/${LIBDIR}/pkgconfig)
+run(${_pkg_config} --exact-version=${VERSION} pleat)
+execute_process(COMMAND ${_pkg_config} --cflags --libs --static pleat
+                OUTPUT_VARIABLE _flags OUTPUT_STRIP_TRAILING_WHITESPACE)
+separate_arguments(_flags UNIX_COMMAND "${_flags}")
+run(${CC} -std=c11 ${CONSUMER}/main.c -o ${_scratch}/by_pkg_config ${_flags})
+run(${CMAKE_COMMAND} -E env LD_LIBRARY_PATH=${_prefix}/${LIBDIR} ${_scratch}/by_pkg_config)
