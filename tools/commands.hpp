@@ -6,8 +6,8 @@ namespace CLI {
 class App;
 }
 
-/// The program's subcommands. Each function adds one to `app`; when the user asks for it, it does its
-/// job and sets `exit_code`. What goes wrong is thrown as tools::Error and printed by main.
+/// The program's subcommands. Each function adds one to `app`; when the user asks for it, it does
+/// its job and sets `exit_code`. What goes wrong is thrown as tools::Error and printed by main.
 namespace pleat::tools {
 
 void add_replay(CLI::App& app, int& exit_code);

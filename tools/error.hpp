@@ -10,8 +10,8 @@
 
 namespace pleat::tools {
 
-/// What the program tells its user when it cannot go on: the file or argument, what was expected and
-/// what came. Thrown inside tools/ only, never through the library.
+/// What the program tells its user when it cannot go on: the file or argument, what was expected
+/// and what came. Thrown inside tools/ only, never through the library.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

@@ -12,7 +12,8 @@
 
 int main(int argc, char** argv) {
   CLI::App app{
-      "Pleat: DeepSeek-V4's KV-cache compressor. Runs it over real traffic, over single calls kept\n"
+      "Pleat: DeepSeek-V4's KV-cache compressor. Runs it over real traffic, over single calls "
+      "kept\n"
       "as files, and against the machine's memory bandwidth."};
   app.name("pleat");
   app.set_version_flag("--version", std::string("pleat ") + pleat::version());
@@ -20,7 +21,8 @@ int main(int argc, char** argv) {
   app.failure_message(CLI::FailureMessage::simple);
   app.footer(
       "`pleat COMMAND --help` explains a command and ends with an example.\n"
-      "Exit status: 0 done, 1 a check failed (bytes differ, verification failed), 2 could not run.");
+      "Exit status: 0 done, 1 a check failed (bytes differ, verification failed), 2 could not "
+      "run.");
 
   int exit_code = 0;
   pleat::tools::add_replay(app, exit_code);

@@ -1,0 +1,47 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/file.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "tools/error.hpp"
+
+namespace pleat::tools {
+
+std::vector<std::uint8_t> read_file(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    throw fail("{}: expected a file, got a directory", path);
+  }
+  errno = 0;
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw fail("{}: cannot open: {}", path, std::strerror(errno));
+  in.seekg(0, std::ios::end);
+  const auto size = static_cast<std::streamoff>(in.tellg());
+  if (size < 0) throw fail("{}: cannot tell its size: expected a regular file", path);
+  in.seekg(0);
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
+  in.read(reinterpret_cast<char*>(bytes.data()), size);
+  if (in.gcount() != size) throw fail("{}: byte {}: cannot read on", path, in.gcount());
+  return bytes;
+}
+
+std::string in_quotes(std::string_view text) {
+  constexpr std::size_t kLongest = 60;
+  std::string out = "\"";
+  for (const char c : text.substr(0, kLongest)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F) {
+      out += fmt::format("\\x{:02x}", byte);
+    } else {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+  }
+  return out + (text.size() > kLongest ? "...\"" : "\"");
+}
+
+}  // namespace pleat::tools
