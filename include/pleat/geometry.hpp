@@ -36,7 +36,9 @@ inline constexpr std::int32_t kGroupRows = 8;
 /// Channels are summed, and quantised for attention, in tiles of this many.
 inline constexpr std::int32_t kTileChannels = 64;
 
-constexpr bool is_power_of_two(std::int64_t n) { return n > 0 && (n & (n - 1)) == 0; }
+constexpr bool is_power_of_two(std::int64_t n) {
+  return n > 0 && (n & (n - 1)) == 0;
+}
 
 /// The shapes that the fixed order of operations is defined for.
 constexpr bool is_valid(const Geometry& g) {

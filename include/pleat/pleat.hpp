@@ -13,8 +13,8 @@
 #include <string>
 
 /// The compressor's ops. T is the number of tokens of a step; a token closes a window when
-/// (position + 1) % ratio == 0. All pointers of a call live where Exec::backend computes: host memory
-/// for cpu and reference, device memory for cuda. An op that is refused has written nothing.
+/// (position + 1) % ratio == 0. All pointers of a call live where Exec::backend computes: host
+/// memory for cpu and reference, device memory for cuda. An op that is refused has written nothing.
 namespace pleat {
 
 /// Who computes. All three return the same bytes (docs/numerics.md).
@@ -32,7 +32,8 @@ struct Compressor {
   float eps = 1e-6F;  ///< added to the mean square; > 0 and finite
 };
 
-/// One step's tokens. Tokens of one request are contiguous and in order; padding may stand anywhere.
+/// One step's tokens. Tokens of one request are contiguous and in order; padding may stand
+/// anywhere.
 struct Batch {
   TensorView positions;     ///< i64 [T]: 0-based position of the token in its request
   TensorView token_to_req;  ///< i32 [T]: row of the block table
@@ -79,8 +80,8 @@ struct Weights {
 /// tail or a ring the tokens whose state is written. One plan serves every layer of a step that has
 /// the same ratio, overlap, policy and state layout. Opaque; see plan().
 struct PlanView {
-  void* data = nullptr;         ///< 64-byte aligned, plan_bytes(capacity) bytes
-  std::int64_t capacity = 0;    ///< tokens it has room for
+  void* data = nullptr;       ///< 64-byte aligned, plan_bytes(capacity) bytes
+  std::int64_t capacity = 0;  ///< tokens it has room for
 };
 
 /// One call. Which op reads and writes what:

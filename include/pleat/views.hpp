@@ -27,9 +27,9 @@ constexpr std::int64_t size_of(DType t) {
   return 0;
 }
 
-/// A view of somebody else's memory (host or device, as the call's Exec says): pointer, dtype, up to
-/// three dimensions with strides in elements. A default-constructed view is "not given". Every offset
-/// is computed in 64 bits.
+/// A view of somebody else's memory (host or device, as the call's Exec says): pointer, dtype, up
+/// to three dimensions with strides in elements. A default-constructed view is "not given". Every
+/// offset is computed in 64 bits.
 struct TensorView {
   void* data = nullptr;
   DType dtype = DType::none;

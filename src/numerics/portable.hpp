@@ -1,0 +1,71 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+// Functions marked so compile for host and device. The build forbids contraction on both sides
+// (-ffp-contract=off, --fmad=false): a fused multiply-add happens where fma() is written and
+// nowhere else. Denormals are kept on both.
+#if defined(__CUDACC__)
+#define PLEAT_HD __host__ __device__ __forceinline__
+#else
+#define PLEAT_HD inline
+#endif
+
+namespace pleat::numerics {
+
+PLEAT_HD std::uint32_t bits_of(float x) {
+#if defined(__CUDA_ARCH__)
+  return __float_as_uint(x);
+#else
+  return std::bit_cast<std::uint32_t>(x);
+#endif
+}
+
+PLEAT_HD float float_of(std::uint32_t bits) {
+#if defined(__CUDA_ARCH__)
+  return __uint_as_float(bits);
+#else
+  return std::bit_cast<float>(bits);
+#endif
+}
+
+/// a * b + c, rounded once.
+PLEAT_HD float fused(float a, float b, float c) {
+#if defined(__CUDA_ARCH__)
+  return __fmaf_rn(a, b, c);
+#else
+  return std::fma(a, b, c);
+#endif
+}
+
+/// Correctly rounded quotient and square root, whatever flags the device code is built with.
+PLEAT_HD float quotient(float a, float b) {
+#if defined(__CUDA_ARCH__)
+  return __fdiv_rn(a, b);
+#else
+  return a / b;
+#endif
+}
+
+PLEAT_HD float root(float x) {
+#if defined(__CUDA_ARCH__)
+  return __fsqrt_rn(x);
+#else
+  return std::sqrt(x);
+#endif
+}
+
+/// The larger; if one is NaN, the other.
+PLEAT_HD float larger(float a, float b) {
+  return fmaxf(a, b);
+}
+
+PLEAT_HD float magnitude(float x) {
+  return float_of(bits_of(x) & 0x7FFFFFFFU);
+}
+
+}  // namespace pleat::numerics

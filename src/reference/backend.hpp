@@ -1,0 +1,16 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <pleat/pleat.hpp>
+
+#include <string>
+
+namespace pleat::reference {
+
+bool available();
+/// A validated call; see pleat::run.
+Status run(Op op, const Call& call, const Exec& exec);
+std::string describe(Op op, const Call& call, const Exec& exec);
+
+}  // namespace pleat::reference
