@@ -1,0 +1,60 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/exec_options.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include "tools/error.hpp"
+#include "tools/file.hpp"
+#include "tools/names.hpp"
+
+namespace pleat::tools {
+
+void add_exec_options(CLI::App& command, ExecOptions& options) {
+  command
+      .add_option("--backend", options.backend,
+                  "Who computes: cpu (SIMD, threads), reference (the definition: scalar, one "
+                  "thread), cuda, or auto (cuda where there is a GPU, else cpu)")
+      ->check(CLI::IsMember({"auto", "cpu", "reference", "cuda"}))
+      ->capture_default_str();
+  command
+      .add_option("--simd", options.simd,
+                  "SIMD target of the cpu backend; best is the widest that the machine has")
+      ->check(CLI::IsMember({"best", "scalar", "neon", "avx2", "avx512"}))
+      ->capture_default_str();
+  command
+      .add_option("--threads", options.threads,
+                  "Threads of the cpu backend; 0 is one per core. The bytes do not depend on it")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  command.add_flag("--checked", options.checked,
+                   "Validate positions, slots and block table first and name the first bad token");
+}
+
+Exec exec_of(const ExecOptions& options) {
+  Exec exec;
+  exec.threads = options.threads;
+  exec.checked = options.checked;
+  const auto simd = named(kSimdTargets, options.simd);
+  if (!simd) {
+    throw fail("--simd: expected one of {}, got {}", names_of(kSimdTargets),
+               in_quotes(options.simd));
+  }
+  exec.simd = *simd;
+  if (options.backend == "auto") {
+    exec.backend = available(Backend::cuda) ? Backend::cuda : Backend::cpu;
+    return exec;
+  }
+  const auto backend = named(kBackends, options.backend);
+  if (!backend) {
+    throw fail("--backend: expected auto or one of {}, got {}", names_of(kBackends),
+               in_quotes(options.backend));
+  }
+  exec.backend = *backend;
+  if (!available(exec.backend)) {
+    throw fail("--backend {}: this build or this machine cannot run it", options.backend);
+  }
+  return exec;
+}
+
+}  // namespace pleat::tools

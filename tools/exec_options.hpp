@@ -1,0 +1,30 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <pleat/pleat.hpp>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace pleat::tools {
+
+/// How a call is to be run, as the user writes it.
+struct ExecOptions {
+  std::string backend = "auto";
+  std::string simd = "best";
+  std::int32_t threads = 0;
+  bool checked = false;
+};
+
+/// Adds --backend, --simd, --threads and --checked, each with its words and default in --help.
+void add_exec_options(CLI::App& command, ExecOptions& options);
+
+/// "auto" is cuda where a GPU can be used, else cpu. Throws Error when this build or machine cannot
+/// run the backend that was asked for.
+Exec exec_of(const ExecOptions& options);
+
+}  // namespace pleat::tools
