@@ -1,0 +1,130 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include <pleat/pleat.hpp>
+
+#include "api/checked.hpp"
+#include "api/guarded.hpp"
+#include "api/plan_check.hpp"
+#include "api/plan_layout.hpp"
+#include "api/refuse.hpp"
+#include "api/validate.hpp"
+#include "reference/backend.hpp"
+
+#if __has_include("cpu/backend.hpp")
+#include "cpu/backend.hpp"
+#define PLEAT_HAVE_CPU 1
+#endif
+#if PLEAT_HAVE_CUDA && __has_include("cuda/backend.hpp")
+#include "cuda/backend.hpp"
+#define PLEAT_CUDA_LINKED 1
+#endif
+
+#include <string>
+
+namespace pleat {
+namespace {
+
+struct BackendCalls {
+  bool (*available)();
+  Status (*run)(Op, const Call&, const Exec&);
+  std::string (*describe)(Op, const Call&, const Exec&);
+  const char* missing;  ///< why this build has none, or null
+};
+
+constexpr BackendCalls calls_of(Backend backend) {
+  switch (backend) {
+    case Backend::cpu:
+#if PLEAT_HAVE_CPU
+      return {cpu::available, cpu::run, cpu::describe, nullptr};
+#else
+      return {nullptr, nullptr, nullptr, "this build has no CPU backend"};
+#endif
+    case Backend::reference:
+      return {reference::available, reference::run, reference::describe, nullptr};
+    case Backend::cuda:
+#if PLEAT_CUDA_LINKED
+      return {cuda::available, cuda::run, cuda::describe, nullptr};
+#else
+      return {nullptr, nullptr, nullptr, "this build has no CUDA backend"};
+#endif
+  }
+  return {nullptr, nullptr, nullptr, "no such backend"};
+}
+
+/// A valid call that a present backend can take.
+Status admit(Op op, const Call& call, const Exec& exec) {
+  if (Status s = api::validate(op, call, exec); !s.ok()) return s;
+  const BackendCalls backend = calls_of(exec.backend);
+  if (backend.missing != nullptr) {
+    return api::refusal(StatusCode::unsupported, "exec.backend", "cpu or reference",
+                        std::string(name(exec.backend)) + ": " + backend.missing);
+  }
+  if (!backend.available()) {
+    return api::refusal(StatusCode::unsupported, "exec.backend", "one that this machine can run",
+                        std::string(name(exec.backend)) + ": no usable device");
+  }
+  return {};
+}
+
+Status run_admitted(Op op, const Call& call, const Exec& exec) {
+  if (call.batch.positions.shape[0] == 0 && op != Op::plan) return {};
+  const Call used = api::only_used(op, call);
+  if (exec.backend != Backend::cuda) {
+    if (Status s = api::check_plan_header(op, used); !s.ok()) return s;
+    if (exec.checked) {
+      if (Status s = api::check_indices(op, used); !s.ok()) return s;
+    }
+  }
+  return calls_of(exec.backend).run(op, used, exec);
+}
+
+}  // namespace
+
+std::int64_t plan_bytes(std::int64_t tokens) {
+  if (tokens < 0 || tokens > api::kMaxTokens) return 0;
+  const auto saves = tokens * static_cast<std::int64_t>(sizeof(std::int32_t));
+  return static_cast<std::int64_t>(sizeof(PlanHeader)) + plan_entries_bytes(tokens) +
+         (saves + 63) / 64 * 64;
+}
+
+Status run(Op op, const Call& call, const Exec& exec) {
+  return api::guarded([&] {
+    if (Status s = admit(op, call, exec); !s.ok()) return s;
+    return run_admitted(op, call, exec);
+  });
+}
+
+Status plan(const Call& call, const Exec& exec) {
+  return run(Op::plan, call, exec);
+}
+Status save_state(const Call& call, const Exec& exec) {
+  return run(Op::save_state, call, exec);
+}
+Status compress(const Call& call, const Exec& exec) {
+  return run(Op::compress, call, exec);
+}
+Status norm_rope_store(const Call& call, const Exec& exec) {
+  return run(Op::norm_rope_store, call, exec);
+}
+Status compress_store(const Call& call, const Exec& exec) {
+  return run(Op::compress_store, call, exec);
+}
+Status step(const Call& call, const Exec& exec) {
+  return run(Op::step, call, exec);
+}
+
+bool available(Backend backend) {
+  const BackendCalls calls = calls_of(backend);
+  return calls.missing == nullptr && calls.available();
+}
+
+Status describe(Op op, const Call& call, const Exec& exec, std::string* text) {
+  return api::guarded([&] {
+    if (text == nullptr) return api::invalid("text", "a string to fill", "null");
+    if (Status s = admit(op, call, exec); !s.ok()) return s;
+    *text = calls_of(exec.backend).describe(op, api::only_used(op, call), exec);
+    return Status{};
+  });
+}
+
+}  // namespace pleat

@@ -1,0 +1,97 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "api/overlap.hpp"
+
+#include "api/arguments.hpp"
+#include "api/extent.hpp"
+#include "api/refuse.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstddef>
+
+namespace pleat::api {
+namespace {
+
+struct Region {
+  const char* name = nullptr;
+  TensorView view;
+  bool output = false;
+};
+
+std::uintptr_t address_of(const TensorView& v) {
+  return reinterpret_cast<std::uintptr_t>(v.data);
+}
+
+/// Bytes of b's base past the start of the page of a that it falls in.
+std::uintptr_t page_offset(const TensorView& a, const TensorView& b, std::uintptr_t page_stride) {
+  const std::uintptr_t from = address_of(a);
+  const std::uintptr_t to = address_of(b);
+  if (to >= from) return (to - from) % page_stride;
+  return (page_stride - (from - to) % page_stride) % page_stride;
+}
+
+/// Page stride in bytes that both views have, or 0.
+std::uintptr_t common_page_stride(const TensorView& a, const TensorView& b) {
+  if (a.rank != 3 || b.rank != 3) return 0;
+  const std::int64_t stride = a.stride[0] * size_of(a.dtype);
+  return stride == b.stride[0] * size_of(b.dtype) ? static_cast<std::uintptr_t>(stride) : 0;
+}
+
+Status overlapping(const Region& out, const Region& in) {
+  return invalid(out.name, fmt::format("memory apart from {}", in.name),
+                 fmt::format("bytes {} + {} and {} + {}", fmt::ptr(out.view.data),
+                             byte_extent(out.view).value_or(0), fmt::ptr(in.view.data),
+                             byte_extent(in.view).value_or(0)));
+}
+
+}  // namespace
+
+bool may_overlap(const TensorView& a, const TensorView& b) {
+  const auto a_bytes = static_cast<std::uintptr_t>(byte_extent(a).value_or(0));
+  const auto b_bytes = static_cast<std::uintptr_t>(byte_extent(b).value_or(0));
+  if (a_bytes == 0 || b_bytes == 0) return false;
+  if (address_of(a) + a_bytes <= address_of(b) || address_of(b) + b_bytes <= address_of(a)) {
+    return false;
+  }
+  const std::uintptr_t page = common_page_stride(a, b);
+  if (page == 0) return true;
+  const std::uintptr_t offset = page_offset(a, b, page);
+  const auto a_page = static_cast<std::uintptr_t>(page_extent(a));
+  const auto b_page = static_cast<std::uintptr_t>(page_extent(b));
+  return offset < a_page || b_page > page - offset;
+}
+
+bool share_block_pool(const TensorView& a, const TensorView& b) {
+  const std::uintptr_t page = common_page_stride(a, b);
+  return page != 0 && page_offset(a, b, page) == 0;
+}
+
+Status check_overlap(Op op, const Call& call) {
+  std::array<Region, kArgs + 1> regions;
+  std::size_t count = 0;
+  for (int i = 0; i < kArgs; ++i) {
+    const auto arg = static_cast<Arg>(i);
+    const Use use = use_of(op, arg, call);
+    if (use == Use::no || use == Use::shape) continue;
+    const TensorView& view = view_of(call, arg);
+    if (view.data != nullptr) regions[count++] = {rule_of(arg).name, view, is_output(use)};
+  }
+  if (call.plan.data != nullptr) {
+    const auto bytes =
+        TensorView::packed(call.plan.data, DType::u8, plan_bytes(call.plan.capacity));
+    regions[count++] = {"plan", bytes, op == Op::plan};
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!regions[i].output) continue;
+    for (std::size_t j = 0; j < count; ++j) {
+      if (i == j || !may_overlap(regions[i].view, regions[j].view)) continue;
+      if (share_block_pool(regions[i].view, regions[j].view)) continue;
+      return overlapping(regions[i], regions[j]);
+    }
+  }
+  return {};
+}
+
+}  // namespace pleat::api

@@ -1,0 +1,143 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "api/plan_check.hpp"
+
+#include "api/arguments.hpp"
+#include "api/batch_check.hpp"
+#include "api/plan_layout.hpp"
+#include "api/refuse.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+namespace pleat::api {
+namespace {
+
+Status differs(std::string_view field, std::int64_t expected, std::int64_t got) {
+  return invalid(fmt::format("plan ({})", field), fmt::format("made for {}", expected), got);
+}
+
+bool lists_saves(const Call& call) {
+  return call.write.policy == StatePolicy::tail || call.state.layout == StateLayout::ring;
+}
+
+/// The lists, made anew. A request's tokens stand together, so its run says all.
+struct Lists {
+  std::vector<PlanEntry> closing;
+  std::vector<std::int32_t> saves;
+};
+
+void add_run(const Call& call, std::int64_t begin, std::int64_t end, Lists* lists) {
+  const Geometry& g = call.compressor.geometry;
+  const std::int64_t length = indices_of(call.batch, end - 1).position + 1;
+  for (std::int64_t t = begin; t < end; ++t) {
+    const TokenIndices i = indices_of(call.batch, t);
+    const bool in_ring =
+        call.state.layout != StateLayout::ring || i.position >= length - call.state.pages.shape[1];
+    const bool in_tail = call.write.policy != StatePolicy::tail ||
+                         i.position >= tail_start(length, call.write.rollback, g.ratio, g.overlap);
+    if (in_ring && in_tail) lists->saves.push_back(static_cast<std::int32_t>(t));
+    if ((i.position + 1) % g.ratio != 0) continue;
+    const std::int64_t fresh = std::min<std::int64_t>(g.window(), t - begin + 1);
+    lists->closing.push_back({static_cast<std::int32_t>(t), i.request,
+                              static_cast<std::int32_t>(i.position / g.ratio),
+                              static_cast<std::int32_t>(fresh)});
+  }
+}
+
+Lists lists_of(const Call& call) {
+  Lists lists;
+  const std::int64_t tokens = call.batch.positions.shape[0];
+  for (std::int64_t begin = 0; begin < tokens;) {
+    const TokenIndices first = indices_of(call.batch, begin);
+    std::int64_t end = begin + 1;
+    if (first.state_slot >= 0) {
+      while (end < tokens && indices_of(call.batch, end).state_slot >= 0 &&
+             indices_of(call.batch, end).request == first.request) {
+        ++end;
+      }
+      add_run(call, begin, end, &lists);
+    }
+    begin = end;
+  }
+  return lists;
+}
+
+/// norm_rope_store knows no requests, so it holds a plan to tokens and rows only.
+bool same(const PlanEntry& want, const PlanEntry& got, bool requests) {
+  if (want.token != got.token || want.row != got.row) return false;
+  return !requests || (want.request == got.request && want.fresh == got.fresh);
+}
+
+Status check_closing(const Call& call, const PlanHeader& header, const PlanEntry* entries,
+                     const std::vector<PlanEntry>& want) {
+  const auto count = static_cast<std::int64_t>(want.size());
+  if (header.closing != count) {
+    return refusal(StatusCode::out_of_range, "plan",
+                   fmt::format("{} closing tokens, as the batch has", count),
+                   fmt::to_string(header.closing));
+  }
+  const bool requests = call.batch.token_to_req.given();
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    if (same(want[i], entries[i], requests)) continue;
+    const auto text = [](const PlanEntry& e) {
+      return fmt::format("token {} of request {}, row {}, {} fresh", e.token, e.request, e.row,
+                         e.fresh);
+    };
+    return refusal(StatusCode::out_of_range, fmt::format("plan entry {}", i), text(want[i]),
+                   text(entries[i]));
+  }
+  return {};
+}
+
+Status check_saves(const PlanHeader& header, const std::int32_t* saves,
+                   const std::vector<std::int32_t>& want) {
+  const auto count = static_cast<std::int64_t>(want.size());
+  if (header.saves != count) {
+    return refusal(StatusCode::out_of_range, "plan",
+                   fmt::format("{} tokens whose state is written", count),
+                   fmt::to_string(header.saves));
+  }
+  const auto at = std::mismatch(want.begin(), want.end(), saves);
+  if (at.first == want.end()) return {};
+  return refusal(StatusCode::out_of_range, fmt::format("plan save {}", at.first - want.begin()),
+                 fmt::format("token {}", *at.first), fmt::format("token {}", *at.second));
+}
+
+}  // namespace
+
+Status check_plan_header(Op op, const Call& call) {
+  if (op == Op::plan || call.plan.data == nullptr) return {};
+  const PlanHeader& h = *plan_pointers(call.plan.data, call.plan.capacity).header;
+  const Geometry& g = call.compressor.geometry;
+  const std::int64_t tokens = call.batch.positions.shape[0];
+  if (h.tokens != tokens) return differs("tokens", tokens, h.tokens);
+  if (h.ratio != g.ratio) return differs("ratio", g.ratio, h.ratio);
+  if (h.window != g.window()) return differs("window", g.window(), h.window);
+  if (!selects_state(op)) return {};
+  const auto policy = static_cast<std::int32_t>(call.write.policy);
+  const auto layout = static_cast<std::int32_t>(call.state.layout);
+  if (h.policy != policy) return differs("state policy", policy, h.policy);
+  if (h.layout != layout) return differs("state layout", layout, h.layout);
+  if (call.write.policy == StatePolicy::tail && h.rollback != call.write.rollback) {
+    return differs("rollback", call.write.rollback, h.rollback);
+  }
+  return {};
+}
+
+Status check_plan_contents(Op op, const Call& call) {
+  if (op == Op::plan || call.plan.data == nullptr) return {};
+  const PlanPointers plan = plan_pointers(call.plan.data, call.plan.capacity);
+  const Lists want = lists_of(call);
+  if (Status s = check_closing(call, *plan.header, plan.entries, want.closing); !s.ok()) return s;
+  if (!selects_state(op)) return {};
+  if (lists_saves(call)) return check_saves(*plan.header, plan.saves, want.saves);
+  if (plan.header->saves == kEveryLiveToken) return {};
+  return refusal(StatusCode::out_of_range, "plan", "no list of tokens whose state is written",
+                 fmt::to_string(plan.header->saves));
+}
+
+}  // namespace pleat::api
