@@ -20,5 +20,7 @@ if(TARGET pleat_tools AND EXISTS ${_pleat_main})
   add_executable(pleat_cli ${_pleat_main})
   target_link_libraries(pleat_cli PRIVATE pleat_tools)
   set_target_properties(pleat_cli PROPERTIES OUTPUT_NAME pleat
-                        RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+                        RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}
+                        INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+  install(TARGETS pleat_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
