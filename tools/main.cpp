@@ -6,9 +6,26 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <pleat/pleat.hpp>
+#include <string>
 
 #include "tools/commands.hpp"
+#include "tools/help.hpp"
+#include "tools/names.hpp"
+
+namespace {
+
+/// For instance "pleat 0.1.0 (backends: cpu, reference)".
+std::string version_text() {
+  std::string backends;
+  for (const pleat::Backend b : pleat::tools::kBackends) {
+    if (pleat::available(b)) backends += (backends.empty() ? "" : ", ") + std::string(name(b));
+  }
+  return fmt::format("pleat {} (backends: {})", pleat::version(), backends);
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{
@@ -16,7 +33,8 @@ int main(int argc, char** argv) {
       "kept\n"
       "as files, and against the machine's memory bandwidth."};
   app.name("pleat");
-  app.set_version_flag("--version", std::string("pleat ") + pleat::version());
+  app.set_version_flag("--version", version_text, "Print version and usable backends, and exit");
+  app.formatter(std::make_shared<pleat::tools::HelpFormatter>());
   app.require_subcommand(1);
   app.failure_message(CLI::FailureMessage::simple);
   app.footer(
