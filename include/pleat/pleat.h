@@ -149,8 +149,7 @@ typedef struct pleat_geometry {
  * cache may be one block pool (equal page strides in bytes) when the pages in use are disjoint.
  *
  * struct_size is the version: a caller built with an older, shorter struct is served with the
- * defaults of what it lacks; a longer one is served when all that this library does not know is 0.
- */
+ * defaults of what it lacks; a longer one is served when what this library does not know is 0. */
 typedef struct pleat_call {
   size_t struct_size; /* sizeof(pleat_call); pleat_call_init() sets it */
   pleat_geometry geometry;
@@ -158,9 +157,8 @@ typedef struct pleat_call {
   int32_t row_format; /* enum pleat_row_format */
   float eps;          /* added to the mean square; > 0 and finite */
 
-  pleat_tensor positions; /* i64 [T]: 0-based position of the token in its request */
-  pleat_tensor
-      token_to_req;         /* i32 [T]: row of the block table; a request's tokens stand together */
+  pleat_tensor positions;    /* i64 [T]: 0-based position of the token in its request */
+  pleat_tensor token_to_req; /* i32 [T]: row of the block table; a request's tokens adjoin */
   pleat_tensor state_slots; /* i64 [T]: page * page_rows + row; < 0: padding, does nothing at all */
   pleat_tensor kv_slots;    /* i64 [T]: page * page_rows + row; < 0: no row is written */
 
@@ -191,10 +189,9 @@ typedef struct pleat_exec {
   int32_t threads;    /* cpu: 0 = one per core. The bytes do not depend on it */
   int32_t simd;       /* enum pleat_simd */
   int32_t variant;    /* enum pleat_variant */
-  int32_t
-      checked; /* 1: validate what lies in the index arrays before anything is written; else 0 */
-  int32_t chained; /* 1: cuda, programmatic dependent launch; else 0 */
-  void* stream;    /* cuda: a cudaStream_t; NULL is the default stream */
+  int32_t checked;    /* 1: validate the index arrays before anything is written; else 0 */
+  int32_t chained;    /* 1: cuda, programmatic dependent launch; else 0 */
+  void* stream;       /* cuda: a cudaStream_t; NULL is the default stream */
 } pleat_exec;
 
 /* HCA, recipe vllm, row format fp8_mla, eps 1e-6, paged, policy all; no views. */
@@ -274,8 +271,7 @@ static inline pleat_tensor pleat_packed1(void* data, int32_t dtype, int64_t n) {
   return t;
 }
 
-/* Bytes of a plan for up to `tokens` tokens, a multiple of 64. 0 if tokens is negative or > 2^31-1.
- */
+/* Bytes of a plan for up to `tokens` tokens, a multiple of 64. 0 if that is < 0 or > 2^31-1. */
 PLEAT_API int64_t pleat_plan_bytes(int64_t tokens);
 
 /* The ops. `call` is not NULL; `exec` NULL stands for pleat_exec_init(). With T = 0 all but
