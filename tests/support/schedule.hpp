@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <pleat/pleat.hpp>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/layer.hpp"
+
+namespace pleat::test {
+
+/// How a simulated engine works: how it keeps state and cache, how it batches, which ops it calls.
+struct EngineShape {
+  enum class Path {
+    step,   ///< step
+    fused,  ///< save_state, compress_store
+    split,  ///< save_state, compress, norm_rope_store
+  };
+  Path path = Path::step;
+  StateLayout layout = StateLayout::paged;
+  StateWrite write;
+  bool plan = false;
+  std::int64_t state_rows = 4;  ///< of a page; the capacity of a ring
+  std::int64_t state_gap = 0;   ///< elements after a page's last row
+  std::int64_t cache_rows = 2;
+  std::int64_t cache_gap = 0;  ///< bytes
+  std::int64_t row_gap = 0;    ///< elements after a row of projection and compressed
+  std::int64_t running = 4;    ///< requests at a time; their pages are used again
+  std::int64_t max_chunk = 16;
+  double single = 0.5;   ///< chance that a request brings one token (or one and drafts)
+  double drafts = 0.0;   ///< chance that the last tokens of a chunk will be rejected
+  double padding = 0.0;  ///< chance of padding at each place where it may stand
+  double skipped = 0.0;  ///< chance that a window gets no cache slot
+  bool tidy = false;     ///< no garbage in what is not read (checked mode looks there)
+  std::uint64_t seed = 1;
+};
+
+std::string to_string(const EngineShape& shape);
+
+/// A shape with everything drawn, in which the geometry can work.
+EngineShape random_shape(const Geometry& g, std::uint64_t seed);
+
+struct StepToken {
+  TokenName name;
+  bool live = true;
+  std::int64_t state_slot = -1;
+  std::int64_t kv_slot = -1;
+  std::int32_t table_row = 0;
+  std::int64_t length_after = 0;  ///< of its request
+};
+
+struct Step {
+  std::vector<StepToken> tokens;
+  std::vector<std::vector<std::int32_t>> block_table;
+};
+
+/// Where a window of a request ends up.
+struct StoredRow {
+  std::int64_t slot;
+  std::int64_t request;
+  std::int64_t window;
+};
+
+struct Schedule {
+  std::vector<Step> steps;
+  std::int64_t state_pages = 0;
+  std::int64_t cache_pages = 0;
+  std::vector<StoredRow> stored;  ///< all that the cache must hold in the end
+};
+
+/// Plays the requests, with the given numbers of tokens, to their ends.
+Schedule make_schedule(const Geometry& g, const EngineShape& shape,
+                       const std::vector<std::int64_t>& lengths);
+
+}  // namespace pleat::test
