@@ -47,7 +47,8 @@ foreach(_test IN LISTS _pleat_tests)
   if(PLEAT_HAVE_CUDA)
     target_link_libraries(${_name} PRIVATE CUDA::cudart_static)
   endif()
-  gtest_discover_tests(${_name} TEST_PREFIX ${_name}: DISCOVERY_TIMEOUT 60
+  # The parameters' own names: GoogleTest prints a struct without a printer as its bytes.
+  gtest_discover_tests(${_name} TEST_PREFIX ${_name}: NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60
                        PROPERTIES LABELS ${_labels} TIMEOUT 600)
 endforeach()
 
