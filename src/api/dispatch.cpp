@@ -63,6 +63,9 @@ Status admit(Op op, const Call& call, const Exec& exec) {
     return api::refusal(StatusCode::unsupported, "exec.backend", "one that this machine can run",
                         std::string(name(exec.backend)) + ": no usable device");
   }
+#if PLEAT_HAVE_CPU
+  if (exec.backend == Backend::cpu) return cpu::check_target(exec.simd);
+#endif
   return {};
 }
 

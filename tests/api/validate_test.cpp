@@ -147,10 +147,10 @@ const Refusal kValues[] = {
      SPOIL(e.variant = Variant::fast),
      {"exec.variant: expected exact on backend reference, got fast"},
      StatusCode::unsupported},
-    {"geometry_that_cpu_was_not_built_for",
+    {"geometry_that_cuda_was_not_built_for",
      Op::plan,
-     SPOIL(e.backend = Backend::cpu; c.compressor.geometry = {2, false, 256, 32, false}),
-     {"compressor.geometry: expected hca, csa or indexer on backend cpu",
+     SPOIL(e.backend = Backend::cuda; c.compressor.geometry = {2, false, 256, 32, false}),
+     {"compressor.geometry: expected hca, csa or indexer on backend cuda",
       "got ratio 2, overlap no, head dim 256, rope dim 32, ape no"},
      StatusCode::unsupported},
 };

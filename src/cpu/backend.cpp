@@ -1,0 +1,54 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cpu/backend.hpp"
+
+#include <fmt/format.h>
+
+#include <exception>
+
+#include "cpu/float_environment.hpp"
+#include "cpu/fold.hpp"
+#include "cpu/kernels.hpp"
+#include "cpu/plan.hpp"
+#include "cpu/thread_pool.hpp"
+
+namespace pleat::cpu {
+
+bool available() {
+  return true;
+}
+
+Status check_target(SimdTarget target) {
+  if (kernels_of(target) != nullptr) return {};
+  return {StatusCode::unsupported,
+          fmt::format("exec.simd: expected best, {} (what this build has and this machine runs), "
+                      "got {}",
+                      available_targets(), name(target))};
+}
+
+Status run(Op op, const Call& call, const Exec& exec) {
+  try {
+    const Kernels* kernels = kernels_of(exec.simd);
+    if (kernels == nullptr) return check_target(exec.simd);
+    if (op == Op::plan) {
+      build_plan(call, plan_pointers(call.plan.data, call.plan.capacity));
+      return {};
+    }
+    if (call.batch.positions.shape[0] == 0) return {};
+    const DefaultFloatEnvironment environment;
+    fold(op, call, *kernels, plan_of(op, call), thread_count(exec.threads));
+    return {};
+  } catch (const std::exception& e) {
+    return {StatusCode::internal, fmt::format("cpu: {}; nothing was written", e.what())};
+  }
+}
+
+std::string describe(Op op, const Call& /*call*/, const Exec& exec) {
+  const Kernels* kernels = kernels_of(exec.simd);
+  const char* target = name(kernels != nullptr ? kernels->target : exec.simd);
+  if (op == Op::plan) return "cpu/scalar 1 thread";
+  const int threads = thread_count(exec.threads);
+  return fmt::format("cpu/{} {} thread{}", target, threads, threads == 1 ? "" : "s");
+}
+
+}  // namespace pleat::cpu

@@ -1,0 +1,21 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <pleat/pleat.hpp>
+
+#include <string>
+
+/// SIMD over a thread pool; the bytes of src/reference on every target and for every number of
+/// threads.
+namespace pleat::cpu {
+
+bool available();
+/// unsupported, with the targets there are, if this build or this machine has not this one.
+Status check_target(SimdTarget target);
+/// A validated call; see pleat::run. A target that check_target refuses is refused.
+Status run(Op op, const Call& call, const Exec& exec);
+/// For instance "cpu/avx512 2 threads".
+std::string describe(Op op, const Call& call, const Exec& exec);
+
+}  // namespace pleat::cpu

@@ -1,0 +1,116 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cpu/scalar.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "numerics/order.hpp"
+#include "numerics/rounding.hpp"
+#include "reference/fold.hpp"
+
+namespace pleat::cpu {
+
+namespace {
+
+using namespace numerics;  // NOLINT: this file is those functions over rows
+
+float element(const void* row, DType type, std::int64_t c) {
+  return type == DType::bf16 ? bf16_value(static_cast<const std::uint16_t*>(row)[c])
+                             : static_cast<const float*>(row)[c];
+}
+
+float score_of(const RowGroup& g, int r, std::int64_t c) {
+  float x = element(g.row[r] + g.score_offset, g.source.dtype, c);
+  if (g.source.rounding == Rounding::before_ape) x = to_bf16(x);
+  if (g.source.ape) x = x + g.ape[r][c];
+  return g.source.rounding == Rounding::after_ape ? to_bf16(x) : x;
+}
+
+Folded fold_group(const RowGroup& g, std::int64_t c) {
+  Folded f{-std::numeric_limits<float>::infinity(), 0.0F, 0.0F};
+  float score[kGroupRows];
+  for (int r = 0; r < g.rows; ++r) {
+    score[r] = score_of(g, r, c);
+    f.max = larger(f.max, score[r]);
+  }
+  for (int r = 0; r < g.rows; ++r) {
+    const float kv = element(g.row[r], g.source.dtype, c);
+    add_row(f, score[r], g.source.rounding == Rounding::none ? kv : to_bf16(kv));
+  }
+  return f;
+}
+
+void pool_window(const RowGroup* group, std::int32_t groups, const RowGroup* /*next*/,
+                 std::int32_t first, std::int32_t last, float* partial, float* pooled) {
+  for (std::int32_t c = first; c < last; ++c) {
+    if (groups == 1) {
+      const Folded f = fold_group(*group, c);
+      pooled[c - first] = quotient(f.value, f.weight);
+      continue;
+    }
+    float* maxima = partial;
+    float* weight = partial + groups;
+    float* value = partial + 2 * static_cast<std::ptrdiff_t>(groups);
+    float max = -std::numeric_limits<float>::infinity();
+    for (int g = 0; g < groups; ++g) {
+      const Folded f = fold_group(group[g], c);
+      maxima[g] = f.max;
+      weight[g] = f.weight;
+      value[g] = f.value;
+      max = larger(max, f.max);
+    }
+    for (int g = 0; g < groups; ++g) {
+      const float f = exp_nonpositive(maxima[g] - max);
+      weight[g] = f * weight[g];
+      value[g] = f * value[g];
+    }
+    pooled[c - first] = quotient(sum_neighbours(value, groups), sum_neighbours(weight, groups));
+  }
+}
+
+void keep_row(const void* from, DType from_type, const float* ape, void* to, DType to_type,
+              std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    float x = element(from, from_type, i);
+    if (ape != nullptr) x = x + ape[i];
+    if (to_type == DType::bf16) {
+      static_cast<std::uint16_t*>(to)[i] = bf16_bits(x);
+    } else {
+      static_cast<float*>(to)[i] = x;
+    }
+  }
+}
+
+void store_row(const Finish& f, const float* rope_row, float* row, std::uint8_t* values,
+               std::uint8_t* scales) {
+  const auto weight =
+      TensorView::packed(const_cast<float*>(f.norm), DType::f32, f.compressor.geometry.head_dim);
+  reference::norm_rope(f.compressor, weight, rope_row, row);
+  reference::encode(f.compressor, row, f.fp8_scale, values, scales);
+}
+
+std::uint64_t read_bytes(const void* data, std::size_t bytes) {
+  const auto* p = static_cast<const unsigned char*>(data);
+  std::uint64_t all = 0;
+  std::size_t i = 0;
+  for (; i + 8 <= bytes; i += 8) {
+    std::uint64_t x = 0;
+    std::memcpy(&x, p + i, 8);
+    all ^= x;
+  }
+  for (; i < bytes; ++i)
+    all = all * 31 + p[i];
+  return all;
+}
+
+}  // namespace
+
+const Kernels& scalar_kernels() {
+  static constexpr Kernels kernels{SimdTarget::scalar, pool_window, keep_row, store_row,
+                                   read_bytes};
+  return kernels;
+}
+
+}  // namespace pleat::cpu

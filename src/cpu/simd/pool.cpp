@@ -1,0 +1,207 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cpu/simd/kernels.hpp"
+
+#if PLEAT_HAVE_HIGHWAY
+#include "cpu/simd/targets.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/simd/pool.cpp"
+#include <hwy/foreach_target.h>  // must come before highway.h
+
+#include "cpu/simd/numerics-inl.hpp"
+
+#if PLEAT_SIMD_TARGET
+HWY_BEFORE_NAMESPACE();
+namespace pleat::cpu::HWY_NAMESPACE {
+
+/// How many bytes of each row one turn of the loop reads from its kv, and from its scores: a cache
+/// line, so that each is prefetched once.
+inline constexpr int kLineBytes = 64;
+
+template <DType kDType, Rounding kRounding, bool kApe>
+struct Rows {
+  static constexpr bool kBf16 = kDType == DType::bf16;
+  static constexpr int kSize = kBf16 ? 2 : 4;
+  static constexpr int kChannels = kLineBytes / kSize;  // a turn's
+
+  static HWY_INLINE VF Load(const std::byte* row, std::int64_t c) {
+    if constexpr (kBf16) {
+      return LoadBf16(reinterpret_cast<const std::uint16_t*>(row) + c);
+    } else {
+      return hn::LoadU(F(), reinterpret_cast<const float*>(row) + c);
+    }
+  }
+  static HWY_INLINE VF Kv(const RowGroup& g, int r, std::int64_t c) {
+    const VF x = Load(g.row[r], c);
+    return kRounding == Rounding::none ? x : ToBf16(x);
+  }
+  static HWY_INLINE VF Score(const RowGroup& g, int r, std::int64_t c) {
+    VF x = Load(g.row[r] + g.score_offset, c);
+    if (kRounding == Rounding::before_ape) x = ToBf16(x);
+    if (kApe) x = hn::Add(x, hn::LoadU(F(), g.ape[r] + c));
+    if (kRounding == Rounding::after_ape) x = ToBf16(x);
+    return x;
+  }
+};
+
+struct FoldedVec {
+  VF max;
+  VF weight;
+  VF value;
+};
+
+/// numerics::Folded of one vector of channels. kCount is the number of rows, or 0: ask the group.
+template <class R, int kCount>
+HWY_INLINE FoldedVec FoldRows(const RowGroup& g, std::int64_t c) {
+  const int rows = kCount != 0 ? kCount : g.rows;
+  VF score[kGroupRows];
+  FoldedVec f{hn::Set(F(), -__builtin_inff()), hn::Zero(F()), hn::Zero(F())};
+  PLEAT_UNROLL(8)
+  for (int r = 0; r < rows; ++r) {
+    score[r] = R::Score(g, r, c);
+    f.max = Larger(score[r], f.max);
+  }
+  PLEAT_UNROLL(8)
+  for (int r = 0; r < rows; ++r) {
+    const VF e = ExpNonpositive(hn::Sub(score[r], f.max));
+    f.weight = hn::Add(f.weight, e);
+    f.value = hn::MulAdd(e, R::Kv(g, r, c), f.value);
+  }
+  return f;
+}
+
+/// Fetches ahead into the second-level cache: a group of HCA rows lies 4 KiB apart, so that all of
+/// them fall into the same few sets of the first level.
+HWY_INLINE void PrefetchLine(const std::byte* p) {
+  __builtin_prefetch(p, 0, 2);
+}
+
+/// One group. A window of one group is pooled by it; else max, weight and value go to `out`,
+/// [3][last - first].
+template <class R, int kCount, bool kOnly>
+void FoldGroup(const RowGroup& group, const RowGroup& next, std::int64_t first, std::int64_t last,
+               float* HWY_RESTRICT out) {
+  const std::int64_t width = last - first;
+  for (std::int64_t c = first; c < last; c += R::kChannels) {
+    const std::int64_t byte = c * R::kSize;
+    for (int r = 0; r < next.rows; ++r) {
+      PrefetchLine(next.row[r] + byte);
+      PrefetchLine(next.row[r] + next.score_offset + byte);
+    }
+    for (std::int64_t i = c; i < c + R::kChannels; i += kLanes) {
+      const FoldedVec f = FoldRows<R, kCount>(group, i);
+      float* to = out + (i - first);
+      if constexpr (kOnly) {
+        hn::StoreU(hn::Div(f.value, f.weight), F(), to);
+      } else {
+        hn::StoreU(f.max, F(), to);
+        hn::StoreU(f.weight, F(), to + width);
+        hn::StoreU(f.value, F(), to + 2 * width);
+      }
+    }
+  }
+}
+
+using FoldGroupFunction = void (*)(const RowGroup&, const RowGroup&, std::int64_t, std::int64_t,
+                                   float* HWY_RESTRICT);
+
+template <DType kDType, Rounding kRounding, bool kOnly>
+FoldGroupFunction ChooseFold(const RowGroup& g) {
+  const bool full = g.rows == kGroupRows;
+  if (g.source.ape) {
+    using R = Rows<kDType, kRounding, true>;
+    return full ? &FoldGroup<R, kGroupRows, kOnly> : &FoldGroup<R, 0, kOnly>;
+  }
+  using R = Rows<kDType, kRounding, false>;
+  return full ? &FoldGroup<R, kGroupRows, kOnly> : &FoldGroup<R, 0, kOnly>;
+}
+
+template <DType kDType, bool kOnly>
+FoldGroupFunction ChooseFold(const RowGroup& g) {
+  switch (g.source.rounding) {
+    case Rounding::none:
+      break;
+    case Rounding::before_ape:
+      return ChooseFold<kDType, Rounding::before_ape, kOnly>(g);
+    case Rounding::after_ape:
+      return ChooseFold<kDType, Rounding::after_ape, kOnly>(g);
+  }
+  return ChooseFold<kDType, Rounding::none, kOnly>(g);
+}
+
+template <bool kOnly>
+FoldGroupFunction ChooseFold(const RowGroup& g) {
+  return g.source.dtype == DType::bf16 ? ChooseFold<DType::bf16, kOnly>(g)
+                                       : ChooseFold<DType::f32, kOnly>(g);
+}
+
+/// A sum of 2^n terms as numerics::sum_neighbours adds them, taking them one by one: like counting
+/// in binary, equal partial sums join as soon as there are two.
+class NeighbourSum {
+ public:
+  HWY_INLINE void Add(VF x, int index) {
+    for (; (index & 1) != 0; index >>= 1)
+      x = hn::Add(stack_[--depth_], x);
+    stack_[depth_++] = x;
+  }
+  [[nodiscard]] HWY_INLINE VF Total() const { return stack_[0]; }
+
+ private:
+  VF stack_[12];
+  int depth_ = 0;
+};
+
+/// Joins the groups of a window: each is rescaled from its own maximum to the window's.
+/// kGroups is their number, or 0: `groups` says.
+template <int kGroups>
+void Combine(const float* HWY_RESTRICT partial, int groups, std::int64_t width,
+             float* HWY_RESTRICT pooled) {
+  const F d;
+  const int n = kGroups != 0 ? kGroups : groups;
+  for (std::int64_t c = 0; c < width; c += kLanes) {
+    const auto part = [&](int g, int which)
+                          HWY_ATTR { return hn::LoadU(d, partial + (3 * g + which) * width + c); };
+    VF max = hn::Set(d, -__builtin_inff());
+    for (int g = 0; g < n; ++g)
+      max = hn::Max(max, part(g, 0));
+    NeighbourSum weight;
+    NeighbourSum value;
+    PLEAT_UNROLL(16)
+    for (int g = 0; g < n; ++g) {
+      const VF f = ExpNonpositive(hn::Sub(part(g, 0), max));
+      weight.Add(hn::Mul(f, part(g, 1)), g);
+      value.Add(hn::Mul(f, part(g, 2)), g);
+    }
+    hn::StoreU(hn::Div(value.Total(), weight.Total()), d, pooled + c);
+  }
+}
+
+void PoolWindow(const RowGroup* group, std::int32_t groups, const RowGroup* next,
+                std::int32_t first, std::int32_t last, float* partial, float* pooled) {
+  static constexpr RowGroup kNothing{};
+  const RowGroup& after = next != nullptr ? *next : kNothing;
+  if (groups == 1) return ChooseFold<true>(*group)(*group, after, first, last, pooled);
+  const std::int64_t width = last - first;
+  for (std::int32_t g = 0; g < groups; ++g) {
+    ChooseFold<false>(group[g])(group[g], g + 1 < groups ? group[g + 1] : after, first, last,
+                                partial + 3 * g * width);
+  }
+  if (groups == 16) return Combine<16>(partial, groups, width, pooled);
+  Combine<0>(partial, groups, width, pooled);
+}
+
+}  // namespace pleat::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif  // PLEAT_SIMD_TARGET
+
+#if HWY_ONCE
+namespace pleat::cpu::simd {
+
+Pool pool([[maybe_unused]] SimdTarget target) {
+  return PLEAT_SIMD_CHOOSE(PoolWindow, target);
+}
+
+}  // namespace pleat::cpu::simd
+#endif  // HWY_ONCE
+#endif  // PLEAT_HAVE_HIGHWAY

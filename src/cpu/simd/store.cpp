@@ -1,0 +1,269 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cpu/simd/kernels.hpp"
+
+#if PLEAT_HAVE_HIGHWAY
+#include "cpu/simd/targets.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/simd/store.cpp"
+#include <hwy/foreach_target.h>  // must come before highway.h
+
+#include <cstring>
+
+#include "cpu/simd/numerics-inl.hpp"
+#include "numerics/order.hpp"
+#include "numerics/rounding.hpp"
+
+#if PLEAT_SIMD_TARGET
+HWY_BEFORE_NAMESPACE();
+namespace pleat::cpu::HWY_NAMESPACE {
+
+// A row is `n` floats, n a multiple of 64, in memory that stays in the first-level cache: each step
+// of the finish is one pass over it.
+
+HWY_INLINE VF At(const float* row, int i) {
+  return hn::LoadU(F(), row + i);
+}
+HWY_INLINE void Put(VF x, float* row, int i) {
+  hn::StoreU(x, F(), row + i);
+}
+
+void RoundRow(float* row, int n) {
+  for (int i = 0; i < n; i += kLanes)
+    Put(ToBf16(At(row, i)), row, i);
+}
+
+/// numerics::sum_of_squares.
+float SumOfSquares(const float* row, int n) {
+  float tiles[4096 / kTileChannels];
+  constexpr int kVectors = kTileChannels / kLanes;
+  for (int t = 0; t < n / kTileChannels; ++t) {
+    VF q[kVectors];
+    PLEAT_UNROLL(16)
+    for (int v = 0; v < kVectors; ++v) {
+      const VF x = At(row, t * kTileChannels + v * kLanes);
+      q[v] = hn::Mul(x, x);
+    }
+    PLEAT_UNROLL(4)
+    for (int half = kVectors / 2; half > 0; half /= 2) {
+      PLEAT_UNROLL(8)
+      for (int v = 0; v < half; ++v)
+        q[v] = hn::Add(q[v], q[v + half]);
+    }
+    tiles[t] = SumHalves(F(), q[0]);
+  }
+  return numerics::sum_halves(tiles, n / kTileChannels);
+}
+
+template <bool kRound>
+void Scale(float* HWY_RESTRICT row, int n, float scale, const float* HWY_RESTRICT weight) {
+  const VF s = hn::Set(F(), scale);
+  for (int i = 0; i < n; i += kLanes) {
+    const VF x = hn::Mul(hn::Mul(At(row, i), s), hn::LoadU(F(), weight + i));
+    Put(kRound ? ToBf16(x) : x, row, i);
+  }
+}
+
+/// RoPE on `n` channels: vectors where they fit, numerics otherwise.
+void Rotate(float* HWY_RESTRICT x, int n, const float* HWY_RESTRICT table, bool in_pairs) {
+  const F d;
+  const int pairs = n / 2;
+  int i = 0;
+  for (; i + kLanes <= pairs; i += kLanes) {
+    VF cos;
+    VF sin;
+    if (in_pairs) {
+      hn::LoadInterleaved2(d, table + 2 * i, cos, sin);
+    } else {
+      cos = hn::LoadU(d, table + i);
+      sin = hn::LoadU(d, table + pairs + i);
+    }
+    VF even;
+    VF odd;
+    hn::LoadInterleaved2(d, x + 2 * i, even, odd);
+    const VF new_even = hn::MulSub(even, cos, hn::Mul(odd, sin));
+    const VF new_odd = hn::MulAdd(even, sin, hn::Mul(odd, cos));
+    hn::StoreInterleaved2(new_even, new_odd, d, x + 2 * i);
+  }
+  for (; i < pairs; ++i) {
+    const float cos = in_pairs ? table[2 * i] : table[i];
+    const float sin = in_pairs ? table[2 * i + 1] : table[pairs + i];
+    const float even = x[2 * i];
+    const float odd = x[2 * i + 1];
+    x[2 * i] = numerics::rope_even(even, odd, cos, sin);
+    x[2 * i + 1] = numerics::rope_odd(even, odd, cos, sin);
+  }
+}
+
+float LargestMagnitude(const float* row, int n) {
+  VF m = hn::Zero(F());
+  for (int i = 0; i < n; i += kLanes)
+    m = Larger(hn::Abs(At(row, i)), m);
+  return hn::GetLane(hn::MaxOfLanes(F(), m));
+}
+
+void PutBf16(const float* row, int n, std::uint8_t* out) {
+  // the out pointer may be odd in no format, but its type is bytes: go by a copy that is aligned
+  alignas(64) std::uint16_t bits[kLanes];
+  for (int i = 0; i < n; i += kLanes) {
+    StoreBf16(At(row, i), bits);
+    std::memcpy(out + 2 * i, bits, sizeof(bits));
+  }
+}
+
+/// E4M3 codes of row * factor.
+void PutE4m3(const float* row, int n, float factor, std::uint8_t* out) {
+  const VF f = hn::Set(F(), factor);
+  for (int i = 0; i < n; i += kLanes)
+    StoreBytes(E4m3Code(hn::Mul(At(row, i), f)), out + i);
+}
+
+/// Butterflies at distance kDistance within vectors: lane i becomes x[i] + x[i ^ kDistance], or the
+/// difference, the lane whose bit is clear first.
+template <int kDistance>
+HWY_INLINE VF Butterfly(VF x) {
+  const U d;
+  const VU lane = hn::Iota(d, 0U);
+  const VU bit = hn::And(lane, hn::Set(d, static_cast<std::uint32_t>(kDistance)));
+  const VF partner = hn::TableLookupLanes(
+      x,
+      hn::IndicesFromVec(
+          F(), hn::BitCast(I(), hn::Xor(lane, hn::Set(d, static_cast<std::uint32_t>(kDistance))))));
+  constexpr int kShift = 31 - __builtin_ctz(kDistance);
+  const VU sign = hn::ShiftLeft<kShift>(bit);  // the sign bit, where this lane is the second
+  return hn::Add(partner, hn::BitCast(F(), hn::Xor(hn::BitCast(d, x), sign)));
+}
+
+void Hadamard(float* row, int n) {
+  for (int i = 0; i < n; i += kLanes) {
+    VF x = Butterfly<1>(At(row, i));
+    x = Butterfly<2>(x);
+    if constexpr (kLanes > 4) x = Butterfly<4>(x);
+    if constexpr (kLanes > 8) x = Butterfly<8>(x);
+    Put(x, row, i);
+  }
+  for (int h = kLanes; h < n; h *= 2) {
+    for (int start = 0; start < n; start += 2 * h) {
+      for (int i = start; i < start + h; i += kLanes) {
+        const VF a = At(row, i);
+        const VF b = At(row, i + h);
+        Put(hn::Add(a, b), row, i);
+        Put(hn::Sub(a, b), row, i + h);
+      }
+    }
+  }
+  const VF scale = hn::Set(F(), numerics::kHadamardScale);
+  for (int i = 0; i < n; i += kLanes)
+    Put(hn::Mul(At(row, i), scale), row, i);
+}
+
+void StoreFp8Mla(const Compressor& c, float* row, std::uint8_t* values, std::uint8_t* scales) {
+  const int nope = c.geometry.head_dim - c.geometry.rope_dim;
+  const bool floor_on_scale = traits_of(c.recipe).floor_on_scale;
+  RoundRow(row, nope);
+  for (int b = 0; b < nope / kFp8Block; ++b) {
+    const float* x = row + b * kFp8Block;
+    const std::int32_t e = numerics::fp8_exponent(LargestMagnitude(x, kFp8Block), floor_on_scale);
+    PutE4m3(x, kFp8Block, numerics::pow2(-e), values + b * kFp8Block);
+    scales[b] = numerics::ue8m0_byte(e);
+  }
+  scales[nope / kFp8Block] = 0;
+  const int rope = c.geometry.rope_dim;
+  int i = 0;
+  for (; i + kLanes <= rope; i += kLanes)
+    PutBf16(row + nope + i, kLanes, values + nope + 2 * i);
+  for (; i < rope; ++i) {
+    const std::uint16_t bits = numerics::bf16_bits(row[nope + i]);
+    std::memcpy(values + nope + 2 * i, &bits, 2);
+  }
+}
+
+void StoreFp8Tensor(const Finish& f, const float* row, std::uint8_t* values) {
+  const VF scale = hn::Set(F(), f.fp8_scale);
+  for (int i = 0; i < f.compressor.geometry.head_dim; i += kLanes)
+    StoreBytes(E4m3Code(hn::Div(ToBf16(At(row, i)), scale)), values + i);
+}
+
+void StoreIndexFp8(const Compressor& c, const float* row, std::uint8_t* values,
+                   std::uint8_t* scales) {
+  const int n = c.geometry.head_dim;
+  const float amax = LargestMagnitude(row, n);
+  const float scale =
+      traits_of(c.recipe).index_scale_raw
+          ? numerics::quotient(numerics::larger(amax, numerics::kFp8Floor), numerics::kE4m3Max)
+          : numerics::pow2(numerics::fp8_exponent(amax, false));
+  PutE4m3(row, n, numerics::quotient(1.0F, scale), values);
+  std::memcpy(scales, &scale, 4);
+}
+
+template <bool kTiesToZero>
+void StoreIndexMxfp4(int n, const float* row, std::uint8_t* values, std::uint8_t* scales) {
+  const float floor = kTiesToZero ? numerics::kFp8Floor : numerics::kFp4Floor;
+  for (int b = 0; b < n / kFp4Block; ++b) {
+    const float* x = row + b * kFp4Block;
+    const std::int32_t e = numerics::fp4_exponent(LargestMagnitude(x, kFp4Block), floor);
+    const VF factor = hn::Set(F(), numerics::pow2(-e));
+    alignas(64) std::uint8_t codes[kFp4Block];
+    for (int i = 0; i < kFp4Block; i += kLanes)
+      StoreBytes(E2m1Code<kTiesToZero>(hn::Mul(At(x, i), factor)), codes + i);
+    for (int i = 0; i < kFp4Block; i += 8) {  // eight codes to four bytes, by shifts of a word
+      std::uint64_t w = 0;
+      std::memcpy(&w, codes + i, 8);
+      w = (w | w >> 4) & 0x00FF00FF00FF00FFU;
+      w = (w | w >> 8) & 0x0000FFFF0000FFFFU;
+      const auto packed = static_cast<std::uint32_t>(w | w >> 16);
+      std::memcpy(values + (b * kFp4Block + i) / 2, &packed, 4);
+    }
+    scales[b] = numerics::ue8m0_byte(e);
+  }
+}
+
+void StoreRow(const Finish& f, const float* rope_row, float* row, std::uint8_t* values,
+              std::uint8_t* scales) {
+  const Compressor& c = f.compressor;
+  const RecipeTraits r = traits_of(c.recipe);
+  const int n = c.geometry.head_dim;
+  if (r.pooled_bf16) RoundRow(row, n);
+  const float scale = numerics::rms_scale(SumOfSquares(row, n), n, c.eps);
+  if (r.norm_bf16) {
+    Scale<true>(row, n, scale, f.norm);
+  } else {
+    Scale<false>(row, n, scale, f.norm);
+  }
+  Rotate(row + n - c.geometry.rope_dim, c.geometry.rope_dim, rope_row, r.rope_table_in_pairs);
+  switch (c.row_format) {
+    case RowFormat::fp8_mla:
+      return StoreFp8Mla(c, row, values, scales);
+    case RowFormat::bf16:
+      return PutBf16(row, n, values);
+    case RowFormat::fp8_tensor:
+      return StoreFp8Tensor(f, row, values);
+    case RowFormat::index_fp8:
+    case RowFormat::index_mxfp4:
+      break;
+  }
+  if (r.hadamard) {
+    if (r.norm_bf16) RoundRow(row, n);
+    Hadamard(row, n);
+  }
+  if (r.index_bf16) RoundRow(row, n);
+  if (c.row_format == RowFormat::index_fp8) return StoreIndexFp8(c, row, values, scales);
+  if (r.fp4_ties_to_zero) return StoreIndexMxfp4<true>(n, row, values, scales);
+  StoreIndexMxfp4<false>(n, row, values, scales);
+}
+
+}  // namespace pleat::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif  // PLEAT_SIMD_TARGET
+
+#if HWY_ONCE
+namespace pleat::cpu::simd {
+
+Store store([[maybe_unused]] SimdTarget target) {
+  return PLEAT_SIMD_CHOOSE(StoreRow, target);
+}
+
+}  // namespace pleat::cpu::simd
+#endif  // HWY_ONCE
+#endif  // PLEAT_HAVE_HIGHWAY
