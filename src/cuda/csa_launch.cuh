@@ -1,0 +1,32 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "cuda/csa.cuh"
+#include "cuda/launch.cuh"
+
+namespace pleat::cuda {
+
+inline constexpr int kCsaPageRows = 4;    ///< state pages of the special layout
+inline constexpr int kCsaCacheRows = 64;  ///< rows of a cache page of 256 tokens
+
+template <class G, class S, class P, int PageRows, int CacheRows>
+cudaError_t launch_csa_layout(const FoldParams& p, const FoldTuning& t, cudaStream_t stream) {
+  auto* kernel = t.fast ? csa_kernel<G, S, P, PageRows, CacheRows, true>
+                        : csa_kernel<G, S, P, PageRows, CacheRows, false>;
+  return launch(kernel, t.fold_blocks + t.save_blocks, kCsaThreads, 1, 0, t.chained, stream, p);
+}
+
+template <class G, class S>
+cudaError_t launch_csa_state(const FoldParams& p, const FoldTuning& t, bool projection_bf16,
+                             cudaStream_t stream) {
+  if (t.special) {
+    return projection_bf16
+               ? launch_csa_layout<G, S, Bf16, kCsaPageRows, kCsaCacheRows>(p, t, stream)
+               : launch_csa_layout<G, S, float, kCsaPageRows, kCsaCacheRows>(p, t, stream);
+  }
+  return projection_bf16 ? launch_csa_layout<G, S, Bf16, 0, 0>(p, t, stream)
+                         : launch_csa_layout<G, S, float, 0, 0>(p, t, stream);
+}
+
+}  // namespace pleat::cuda

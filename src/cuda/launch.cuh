@@ -1,0 +1,72 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "cuda/params.cuh"
+
+namespace pleat::cuda {
+
+/// How a fold is spread over the GPU; chosen by tuning.hpp, measured by the benchmark.
+struct FoldTuning {
+  int cluster = 1;       ///< blocks that share a window (HCA: 1, 2, 4 or 8)
+  int fold_blocks = 1;   ///< a multiple of cluster
+  int save_blocks = 0;   ///< a multiple of cluster
+  bool special = false;  ///< state pages of one group, cache pages of 256 tokens
+  bool fast = false;     ///< the hardware's approximate exp2
+  bool chained = false;  ///< programmatic dependent launch
+};
+
+struct Types {
+  bool state_bf16 = false;
+  bool projection_bf16 = false;
+};
+
+template <class... Params>
+cudaError_t launch(void (*kernel)(Params...), int blocks, int threads, int cluster, int shared,
+                   bool chained, cudaStream_t stream, const Params&... params) {
+  if (blocks == 0) return cudaSuccess;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(blocks));
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.dynamicSmemBytes = static_cast<std::size_t>(shared);
+  config.stream = stream;
+  cudaLaunchAttribute attributes[2];
+  unsigned n = 0;
+  if (cluster > 1) {
+    attributes[n].id = cudaLaunchAttributeClusterDimension;
+    attributes[n].val.clusterDim.x = static_cast<unsigned>(cluster);
+    attributes[n].val.clusterDim.y = 1;
+    attributes[n].val.clusterDim.z = 1;
+    ++n;
+  }
+  if (chained) {
+    attributes[n].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attributes[n].val.programmaticStreamSerializationAllowed = 1;
+    ++n;
+  }
+  config.attrs = attributes;
+  config.numAttrs = n;
+  return cudaLaunchKernelEx(&config, kernel, params...);
+}
+
+// One file each: hca_f32.cu, hca_bf16.cu and so on, by what the state holds.
+using FoldLauncher = cudaError_t(const FoldParams& p, const FoldTuning& t, bool projection_bf16,
+                                 cudaStream_t stream);
+FoldLauncher launch_hca_f32;
+FoldLauncher launch_hca_bf16;
+FoldLauncher launch_csa_f32;
+FoldLauncher launch_csa_bf16;
+FoldLauncher launch_indexer_f32;
+FoldLauncher launch_indexer_bf16;
+
+cudaError_t launch_store(const FoldParams& p, const FoldTuning& t, const Geometry& g,
+                         cudaStream_t stream);
+cudaError_t launch_save(const FoldParams& p, const FoldTuning& t, const Types& types,
+                        const Geometry& g, cudaStream_t stream);
+/// \p values: the header but for its counts. \p clusters: the device has them (sm_90 up).
+cudaError_t launch_plan(const FoldParams& p, const PlanView& view, const PlanHeader& values,
+                        const Geometry& g, bool clusters, bool chained, cudaStream_t stream);
+
+}  // namespace pleat::cuda

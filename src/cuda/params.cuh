@@ -1,0 +1,67 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <pleat/pleat.hpp>
+
+#include "api/plan_layout.hpp"
+
+namespace pleat::cuda {
+
+/// What a fold kernel leaves: a cache row, or the pooled row alone.
+enum class Output : std::int32_t { cache = 0, compressed = 1 };
+
+/// One call, flattened for the device; passed by value. Strides are in elements of their tensor.
+struct FoldParams {
+  // batch, [tokens] each, packed
+  const std::int64_t* positions;
+  const std::int32_t* token_to_req;
+  const std::int64_t* state_slots;  ///< < 0: padding
+  const std::int64_t* kv_slots;     ///< < 0: no row; null when output is compressed
+  std::int32_t tokens;
+
+  // plan; null: each block looks through a chunk of tokens itself
+  const PlanHeader* plan;
+  const PlanEntry* entries;
+  const std::int32_t* saves;
+
+  const void* projection;  ///< [tokens, 2S]; null: every row comes from the state
+  std::int64_t projection_stride;
+
+  void* state;  ///< [pages, page_rows, 2S]
+  std::int64_t page_stride;
+  std::int64_t row_stride;
+  std::int32_t page_rows;
+  const std::int32_t* block_table;  ///< [requests, blocks]
+  std::int64_t table_stride;
+  bool ring;
+
+  float* compressed;  ///< [tokens, D]; read by norm_rope_store, written by compress
+  std::int64_t compressed_stride;
+
+  std::uint8_t* cache;
+  std::int64_t cache_page_stride;  ///< bytes
+  std::int32_t cache_rows;
+
+  const float* ape;  ///< [R, S]; null: none is added
+  std::int64_t ape_stride;
+  const void* norm;  ///< [D] f32 or bf16
+  const float* rope;
+  std::int64_t rope_stride;
+  const float* fp8_scale;
+  float eps;
+
+  RecipeTraits recipe;
+  RowFormat format;
+  std::int32_t value_bytes;  ///< row_layout() of the format
+  std::int32_t scale_bytes;
+  Output output;
+  bool norm_bf16;
+  bool save;  ///< blocks past fold_blocks write state rows
+  StatePolicy policy;
+  std::int32_t rollback;
+  std::int32_t fold_blocks;
+  std::int32_t chunk;  ///< tokens a planless block looks through
+};
+
+}  // namespace pleat::cuda

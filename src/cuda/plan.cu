@@ -1,0 +1,37 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cuda/plan.cuh"
+
+#include "cuda/launch.cuh"
+
+namespace pleat::cuda {
+
+namespace {
+
+/// Tokens above which several blocks share the work; below, one block is quicker than a cluster.
+inline constexpr std::int32_t kOneBlockTokens = kPlanThreads * kPlanTokens;
+
+template <class G>
+cudaError_t launch_geometry(const FoldParams& p, const PlanParams& out, bool clusters, bool chained,
+                            cudaStream_t stream) {
+  if (clusters && p.tokens > kOneBlockTokens) {
+    return launch(plan_kernel<G, 8>, 8, kPlanThreads, 8, 0, chained, stream, p, out);
+  }
+  const int needed = (p.tokens + kPlanTokens - 1) / kPlanTokens;
+  const int threads = needed >= kPlanThreads ? kPlanThreads : (needed + 31) / 32 * 32;
+  return launch(plan_kernel<G, 1>, 1, threads > 0 ? threads : 32, 1, 0, chained, stream, p, out);
+}
+
+}  // namespace
+
+cudaError_t launch_plan(const FoldParams& p, const PlanView& view, const PlanHeader& values,
+                        const Geometry& g, bool clusters, bool chained, cudaStream_t stream) {
+  const PlanPointers to = plan_pointers(view.data, view.capacity);
+  const PlanParams out{to.header, to.entries, to.saves, values,
+                       p.policy == StatePolicy::tail || p.ring};
+  if (g == Hca::value) return launch_geometry<Hca>(p, out, clusters, chained, stream);
+  if (g == Csa::value) return launch_geometry<Csa>(p, out, clusters, chained, stream);
+  return launch_geometry<Indexer>(p, out, clusters, chained, stream);
+}
+
+}  // namespace pleat::cuda

@@ -1,0 +1,134 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "cuda/device.cuh"
+#include "cuda/tokens.cuh"
+
+#include <cooperative_groups.h>
+
+// The plan: closing tokens, and where asked the tokens to save, compacted in token order. One
+// launch; up to 8 blocks of a cluster take neighbouring stretches of the tokens and tell each other
+// how many they found. Deterministic: a token's place is a count of those before it.
+namespace pleat::cuda {
+
+inline constexpr int kPlanThreads = 1024;
+inline constexpr int kPlanTokens = 4;  ///< tokens a thread looks at in one sweep, neighbours
+
+struct PlanParams {
+  PlanHeader* header;
+  PlanEntry* entries;
+  std::int32_t* saves;
+  PlanHeader values;  ///< everything but the counts
+  bool list_saves;
+};
+
+/// Counts of a stretch: closing in the low half, saves in the high half; both fit 2^20 and more.
+using PlanCounts = std::uint64_t;
+
+template <class G, int Cluster>
+__global__ void __launch_bounds__(kPlanThreads)
+    plan_kernel(const __grid_constant__ FoldParams p, const __grid_constant__ PlanParams out) {
+  constexpr int warps = kPlanThreads / 32;
+  __shared__ PlanCounts warp_counts[warps];
+  __shared__ PlanCounts block_counts[2];
+  wait_for_predecessor();
+  const int tid = static_cast<int>(threadIdx.x);
+  const int lane = tid % 32;
+  const int warp = tid / 32;
+  const int rank = Cluster > 1 ? static_cast<int>(blockIdx.x) : 0;
+  const int sweep = static_cast<int>(blockDim.x) * kPlanTokens;
+  PlanCounts carried = 0;
+  std::uint32_t side = 0;
+#pragma unroll 1
+  for (std::int64_t start = 0; start < p.tokens;
+       start += static_cast<std::int64_t>(sweep) * Cluster) {
+    const std::int64_t first = start + static_cast<std::int64_t>(rank) * sweep + tid * kPlanTokens;
+    std::int64_t position[kPlanTokens];
+    std::int64_t slot[kPlanTokens];
+    std::int32_t request[kPlanTokens];
+#pragma unroll
+    for (int k = 0; k < kPlanTokens; ++k) {
+      const bool in = first + k < p.tokens;
+      slot[k] = in ? p.state_slots[first + k] : -1;
+      position[k] = in ? p.positions[first + k] : 0;
+      request[k] = in ? p.token_to_req[first + k] : 0;
+    }
+    std::uint32_t closing = 0;
+    std::uint32_t saved = 0;
+    PlanCounts mine = 0;
+#pragma unroll
+    for (int k = 0; k < kPlanTokens; ++k) {
+      if (slot[k] < 0) continue;
+      const auto t = static_cast<std::int32_t>(first + k);
+      if ((position[k] + 1) % G::ratio == 0) {
+        closing |= 1U << k;
+        mine += 1;
+      }
+      if (out.list_saves && is_saved<G>(p, t, request[k], position[k])) {
+        saved |= 1U << k;
+        mine += PlanCounts{1} << 32;
+      }
+    }
+    PlanCounts inclusive = mine;
+#pragma unroll
+    for (int d = 1; d < 32; d *= 2) {
+      const PlanCounts below = __shfl_up_sync(0xFFFFFFFFU, inclusive, d);
+      if (lane >= d) inclusive += below;
+    }
+    if (lane == 31) warp_counts[warp] = inclusive;
+    __syncthreads();
+    if (warp == 0) {
+      PlanCounts w = lane < static_cast<int>(blockDim.x) / 32 ? warp_counts[lane] : 0;
+#pragma unroll
+      for (int d = 1; d < 32; d *= 2) {
+        const PlanCounts below = __shfl_up_sync(0xFFFFFFFFU, w, d);
+        if (lane >= d) w += below;
+      }
+      warp_counts[lane] = w;
+      if (lane == 31) block_counts[side] = w;
+    }
+    PlanCounts before = carried;
+    PlanCounts total = 0;
+    if constexpr (Cluster > 1) {
+      auto cluster = cooperative_groups::this_cluster();
+      cluster.sync();
+#pragma unroll
+      for (int r = 0; r < Cluster; ++r) {
+        const PlanCounts n = *cluster.map_shared_rank(&block_counts[side], r);
+        before += r < rank ? n : 0;
+        total += n;
+      }
+    } else {
+      __syncthreads();
+      total = block_counts[side];
+    }
+    PlanCounts place = before + (warp > 0 ? warp_counts[warp - 1] : 0) + (inclusive - mine);
+    auto at_entry = static_cast<std::uint32_t>(place);
+    auto at_save = static_cast<std::uint32_t>(place >> 32);
+#pragma unroll
+    for (int k = 0; k < kPlanTokens; ++k) {
+      const auto t = static_cast<std::int32_t>(first + k);
+      if ((closing >> k & 1U) != 0) {
+        out.entries[at_entry++] = {t, request[k], static_cast<std::int32_t>(position[k] / G::ratio),
+                                   fresh_rows<G::window>(p, t, request[k], position[k])};
+      }
+      if ((saved >> k & 1U) != 0) out.saves[at_save++] = t;
+    }
+    carried += total;
+    side ^= 1U;
+    __syncthreads();  // warp_counts is written again
+  }
+  if (rank == 0 && tid == 0) {
+    PlanHeader h = out.values;
+    h.closing = static_cast<std::int32_t>(static_cast<std::uint32_t>(carried));
+    h.saves = out.list_saves ? static_cast<std::int32_t>(carried >> 32) : kEveryLiveToken;
+    *out.header = h;
+  }
+  if constexpr (Cluster > 1) {
+    cooperative_groups::this_cluster().sync();  // peers may still read this block's counts
+  }
+  let_successor_start();
+}
+
+}  // namespace pleat::cuda

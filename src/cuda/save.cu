@@ -1,0 +1,39 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cuda/save.cuh"
+
+#include "cuda/launch.cuh"
+
+namespace pleat::cuda {
+
+namespace {
+
+inline constexpr int kSaveThreads = 128;
+
+template <class G, class S, class P>
+__global__ void __launch_bounds__(kSaveThreads) save_kernel(const __grid_constant__ FoldParams p) {
+  wait_for_predecessor();
+  save_rows<G, S, P, 0, kSaveThreads>(p, static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x));
+  let_successor_start();
+}
+
+template <class G>
+cudaError_t launch_rows(const FoldParams& p, const FoldTuning& t, const Types& types,
+                        cudaStream_t stream) {
+  auto* kernel =
+      types.state_bf16
+          ? (types.projection_bf16 ? save_kernel<G, Bf16, Bf16> : save_kernel<G, Bf16, float>)
+          : (types.projection_bf16 ? save_kernel<G, float, Bf16> : save_kernel<G, float, float>);
+  return launch(kernel, t.save_blocks, kSaveThreads, 1, 0, t.chained, stream, p);
+}
+
+}  // namespace
+
+cudaError_t launch_save(const FoldParams& p, const FoldTuning& t, const Types& types,
+                        const Geometry& g, cudaStream_t stream) {
+  if (g == Hca::value) return launch_rows<Hca>(p, t, types, stream);
+  if (g == Csa::value) return launch_rows<Csa>(p, t, types, stream);
+  return launch_rows<Indexer>(p, t, types, stream);
+}
+
+}  // namespace pleat::cuda

@@ -1,0 +1,106 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "cuda/params.cuh"
+#include "cuda/tokens_chunk.hpp"
+
+// What can be read off a step's tokens, the same for the plan kernel and for blocks without a plan.
+namespace pleat::cuda {
+
+__device__ __forceinline__ bool is_live(const FoldParams& p, std::int32_t t) {
+  return p.state_slots[t] >= 0;
+}
+
+/// Whether token u is the live token of this request at this position.
+__device__ __forceinline__ bool is_token(const FoldParams& p, std::int64_t u, std::int32_t request,
+                                         std::int64_t position) {
+  if (u < 0 || u >= p.tokens) return false;
+  const bool live = p.state_slots[u] >= 0;  // three loads at once, not one after the other
+  const bool same = p.token_to_req[u] == request;
+  const bool there = p.positions[u] == position;
+  return live & same & there;
+}
+
+/// How many of the last Window rows up to closing token t are tokens of this step. Tokens of a
+/// request are contiguous, so being one is monotone in the distance: prefill has them all, decode
+/// has one, and bisection finds the edge between.
+template <int Window>
+__device__ __forceinline__ std::int32_t fresh_rows(const FoldParams& p, std::int32_t t,
+                                                   std::int32_t request, std::int64_t position) {
+  const auto is_fresh = [&](std::int32_t back) {
+    return is_token(p, static_cast<std::int64_t>(t) - back, request, position - back);
+  };
+  if (is_fresh(Window - 1)) return Window;
+  if (!is_fresh(1)) return 1;
+  std::int32_t n = 1;
+#pragma unroll 1
+  for (std::int32_t step = Window / 2; step > 0; step /= 2) {
+    if (is_fresh(n + step - 1)) n += step;
+  }
+  return n;
+}
+
+/// Whether live token t's state row is written: policy tail, and what a ring can hold. Both say
+/// "not if the request reaches some length in this step", and the token that would reach it has a
+/// known place.
+template <class G>
+__device__ __forceinline__ bool is_saved(const FoldParams& p, std::int32_t t, std::int32_t request,
+                                         std::int64_t position) {
+  if (p.policy == StatePolicy::tail) {
+    constexpr std::int64_t before = G::overlap ? G::ratio : 0;
+    const std::int64_t length = ((position + before) / G::ratio + 1) * G::ratio + p.rollback;
+    const std::int64_t ahead = length - 1 - position;
+    if (is_token(p, t + ahead, request, position + ahead)) return false;
+  }
+  return !p.ring ||
+         !is_token(p, static_cast<std::int64_t>(t) + p.page_rows, request, position + p.page_rows);
+}
+
+/// The closing windows that a block works through: the plan's, or those it finds in its own chunk.
+struct WindowList {
+  const PlanEntry* entries;
+  std::int32_t count;
+  std::int32_t first;
+  std::int32_t stride;
+};
+
+/// Entries of the chunk's closing tokens, in token order, into shared memory. Needs a block of at
+/// least kScanThreads threads, all of them here.
+template <class G>
+__device__ __forceinline__ WindowList scan_chunk(const FoldParams& p, std::int32_t chunk_index,
+                                                 PlanEntry (&found)[kScanThreads]) {
+  __shared__ std::int32_t counts[kScanThreads / 32];
+  const int tid = static_cast<int>(threadIdx.x);
+  const std::int32_t t = chunk_index * kScanThreads + tid;
+  bool closing = false;
+  std::int64_t position = 0;
+  std::uint32_t vote = 0;
+  if (tid < kScanThreads) {
+    if (t < p.tokens && is_live(p, t)) {
+      position = p.positions[t];
+      closing = (position + 1) % G::ratio == 0;
+    }
+    vote = __ballot_sync(0xFFFFFFFFU, closing);
+    if (tid % 32 == 0) counts[tid / 32] = __popc(vote);
+  }
+  __syncthreads();
+  std::int32_t before = 0;
+  std::int32_t total = 0;
+#pragma unroll
+  for (int w = 0; w < kScanThreads / 32; ++w) {
+    before += w < tid / 32 ? counts[w] : 0;
+    total += counts[w];
+  }
+  if (closing) {
+    const std::int32_t request = p.token_to_req[t];
+    const std::int32_t fresh =
+        p.projection != nullptr ? fresh_rows<G::window>(p, t, request, position) : 0;
+    found[before + __popc(vote & ((1U << (tid % 32)) - 1U))] = {
+        t, request, static_cast<std::int32_t>(position / G::ratio), fresh};
+  }
+  __syncthreads();
+  return {found, total, 0, 1};
+}
+
+}  // namespace pleat::cuda

@@ -1,0 +1,94 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cuda/tuning.hpp"
+
+#include <algorithm>
+
+#include "cuda/tokens_chunk.hpp"
+
+namespace pleat::cuda {
+
+namespace {
+
+constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
+
+bool folds(Op op) {
+  return op == Op::compress || op == Op::compress_store || op == Op::step;
+}
+bool stores(Op op) {
+  return op == Op::norm_rope_store || op == Op::compress_store || op == Op::step;
+}
+bool saves(Op op) {
+  return op == Op::save_state || op == Op::step;
+}
+
+}  // namespace
+
+std::int64_t most_closing(const Call& call) {
+  const std::int64_t tokens = call.batch.positions.shape[0];
+  const std::int64_t ratio = call.compressor.geometry.ratio;
+  // each request can be one token short of a window when it comes; without a table each token is
+  // one
+  const std::int64_t requests =
+      call.state.block_table.given() ? call.state.block_table.shape[0] : tokens;
+  return std::min(tokens, (tokens + requests * (ratio - 1)) / ratio);
+}
+
+const char* why_not_special(Op op, const Call& call) {
+  const Geometry& g = call.compressor.geometry;
+  const std::int64_t group = g.overlap ? g.ratio : kGroupRows;
+  if (folds(op)) {
+    const TensorView& s = call.state.pages;
+    if (call.state.layout == StateLayout::ring) return "the state is a ring";
+    if (s.shape[1] != group) return "state pages are not one group of rows";
+    if (s.stride[1] != g.row_width()) return "state rows are not packed";
+    if (op == Op::step && call.projection.stride[0] != g.row_width()) {
+      return "projection rows are not packed";
+    }
+  }
+  if (stores(op) && call.cache.shape[1] != 256 / g.ratio) {
+    return "cache pages are not of 256 tokens";
+  }
+  return nullptr;
+}
+
+FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& device) {
+  const Geometry& g = call.compressor.geometry;
+  const std::int64_t tokens = call.batch.positions.shape[0];
+  const bool hca = g == Hca::value;
+  FoldTuning t;
+  t.special = why_not_special(op, call) == nullptr;
+  t.fast = exec.variant == Variant::fast;
+  t.chained = exec.chained && device.clusters;
+  t.cluster = hca && device.clusters && folds(op) ? 8 : 1;
+  if (op != Op::save_state) {
+    // a worker folds one window at a time: a cluster for HCA, a block for CSA, a warp for the
+    // indexer
+    const std::int64_t per_block = g.head_dim == 128 ? 4 : 1;
+    std::int64_t workers = 0;
+    if (call.plan.data == nullptr) {
+      workers = divide_up(tokens, kScanThreads) * per_block;  // a chunk of tokens each
+    } else {
+      // many requests may each close a window, few do: room for twice the usual, loops for the rest
+      const std::int64_t usual = 2 * divide_up(tokens, g.ratio) + 8;
+      workers = std::min(most_closing(call), usual);
+      const std::int64_t resident =
+          hca && folds(op) ? device.multiprocessors * 2 / t.cluster : workers;
+      workers = std::max<std::int64_t>(1, std::min(workers, resident));
+    }
+    t.fold_blocks = static_cast<int>(divide_up(workers, per_block) * t.cluster);
+  } else {
+    t.fold_blocks = 0;
+  }
+  if (saves(op)) {
+    const std::int64_t rows_in_flight = g.row_width() >= 2048 ? 1 : 4;
+    const std::int64_t most = 4LL * device.multiprocessors;
+    const std::int64_t blocks = std::min(divide_up(tokens, rows_in_flight), most);
+    t.save_blocks = static_cast<int>(divide_up(blocks, t.cluster) * t.cluster);
+  }
+  return t;
+}
+
+}  // namespace pleat::cuda

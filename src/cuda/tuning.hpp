@@ -1,0 +1,30 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <pleat/pleat.hpp>
+
+#include <cstdint>
+
+#include "cuda/launch.cuh"
+
+namespace pleat::cuda {
+
+/// What of a device decides how work is spread.
+struct DeviceTraits {
+  int multiprocessors = 0;
+  bool clusters = false;  ///< sm_90 up: blocks that share their memories
+};
+
+/// How a call is spread over a device. Depends on shapes only, never on contents, so that a
+/// captured graph replays with other contents; loops in the kernels take what the grid has no block
+/// for.
+FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& device);
+
+/// Null when the call has the special layout, else the first thing that is not special about it.
+const char* why_not_special(Op op, const Call& call);
+
+/// Most windows that can close in a step.
+std::int64_t most_closing(const Call& call);
+
+}  // namespace pleat::cuda
