@@ -38,6 +38,9 @@ struct ReplaySetup {
   std::vector<std::int64_t> state_pages;  ///< per kind, the null page included
   std::vector<std::int64_t> kv_pages;
   std::vector<std::int64_t> state_blocks;  ///< in a row of a block table, per kind
+
+  /// Kinds that fold alike share a plan: which one each kind uses, numbered from 0 in order.
+  [[nodiscard]] std::vector<std::size_t> plan_of_kinds() const;
 };
 
 /// A step's tokens as the device gets them.
@@ -71,7 +74,8 @@ enum class DigestOf : std::uint8_t {
 };
 
 struct StepSeconds {
-  double compressor = 0;  ///< plans and ops
+  std::vector<double> ops;  ///< per kind, all its layers
+  double plans = 0;
   double generator = 0;
 };
 

@@ -73,6 +73,8 @@ class HostDevice final : public ReplayDevice {
   [[nodiscard]] Call call_of(std::size_t layer);
   [[nodiscard]] std::pair<const std::uint8_t*, const std::uint8_t*> row_at(std::size_t layer,
                                                                            std::int64_t slot) const;
+  template <typename T>
+  void generate_rows(std::size_t layer, T nan, T* out);
   void generate(std::size_t layer);
   void poison(LayerMemory& memory) const;
 
@@ -88,10 +90,9 @@ class HostDevice final : public ReplayDevice {
 };
 
 HostDevice::HostDevice(const ReplaySetup& setup)
-    : setup_(setup), threads_(setup.exec.threads > 0 ? setup.exec.threads : cpu::core_count()) {
+    : setup_(setup), threads_(cpu::thread_count(setup.exec.threads)) {
   const Model& model = setup_.model;
-  // One plan for all kinds that fold alike: CSA and the indexer share theirs.
-  std::vector<std::pair<std::int32_t, bool>> folds;
+  const std::vector<std::size_t> plans = setup_.plan_of_kinds();
   for (std::size_t k = 0; k < model.kinds.size(); ++k) {
     const Geometry& g = model.kinds[k].compressor.geometry;
     KindMemory memory;
@@ -101,11 +102,8 @@ HostDevice::HostDevice(const ReplaySetup& setup)
       memory.compressed = Buffer(static_cast<std::size_t>(setup.max_tokens * g.head_dim * 4));
     }
     memory.table.assign(static_cast<std::size_t>(setup.slots * setup.state_blocks[k]), kNullPage);
-    const auto fold = std::make_pair(g.ratio, g.overlap);
-    const auto at = std::find(folds.begin(), folds.end(), fold);
-    memory.plan = static_cast<std::size_t>(at - folds.begin());
-    if (at == folds.end()) {
-      folds.push_back(fold);
+    memory.plan = plans[k];
+    if (plans[k] == plans_.size()) {
       plans_.emplace_back(static_cast<std::size_t>(plan_bytes(setup.max_tokens)));
     }
     kinds_.push_back(std::move(memory));
@@ -177,6 +175,7 @@ Call HostDevice::call_of(std::size_t layer) {
 void HostDevice::begin_step(const StepInput& input) {
   input_ = &input;
   seconds_ = {};
+  seconds_.ops.assign(kinds_.size(), 0.0);
   for (std::size_t k = 0; k < kinds_.size(); ++k) {
     for (const TableUpdate& u : input.kinds[k].updates) {
       kinds_[k].table[static_cast<std::size_t>(u.slot * setup_.state_blocks[k] + u.block)] = u.page;
@@ -188,16 +187,15 @@ void HostDevice::begin_step(const StepInput& input) {
     const Call call = call_of(layer);
     const auto start = Clock::now();
     expect_ok(plan(call, setup_.exec));
-    seconds_.compressor += seconds_since(start);
+    seconds_.plans += seconds_since(start);
     if (++made == plans_.size()) break;
   }
 }
 
-void HostDevice::generate(std::size_t layer) {
-  const auto start = Clock::now();
+/// Fills [tokens, width] with the layer's projections; padding with NaN, which must do no harm.
+template <typename T>
+void HostDevice::generate_rows(std::size_t layer, T nan, T* out) {
   const std::int64_t width = kind_of(layer).compressor.geometry.row_width();
-  const bool bf16 = setup_.projection == DType::bf16;
-  std::uint8_t* out = kinds_[setup_.model.layers[layer].kind].projection.data();
   const std::uint64_t key =
       layer_key(setup_.seed, setup_.model.identity(setup_.model.layers[layer]));
   const int parts = input_->tokens * width < kGenerateAlone ? 1 : threads_;
@@ -205,20 +203,24 @@ void HostDevice::generate(std::size_t layer) {
     const auto range = cpu::part_of(input_->tokens, parts, part);
     for (std::int64_t t = range.first; t < range.last; ++t) {
       const auto i = static_cast<std::size_t>(t);
-      const bool padding = input_->requests[i] == StepInput::kPadding;
-      const RowKey row =
-          row_key(key, {input_->requests[i], input_->positions[i], input_->attempts[i]});
-      if (bf16) {
-        auto* to = reinterpret_cast<std::uint16_t*>(out) + t * width;
-        padding ? static_cast<void>(std::fill_n(to, width, std::uint16_t{0x7FFF}))
-                : generate_row(row, width, to);
+      if (input_->requests[i] == StepInput::kPadding) {
+        std::fill_n(out + t * width, width, nan);
       } else {
-        auto* to = reinterpret_cast<float*>(out) + t * width;
-        padding ? static_cast<void>(std::fill_n(to, width, std::numeric_limits<float>::quiet_NaN()))
-                : generate_row(row, width, to);
+        generate_row(row_key(key, {input_->requests[i], input_->positions[i], input_->attempts[i]}),
+                     width, out + t * width);
       }
     }
   });
+}
+
+void HostDevice::generate(std::size_t layer) {
+  const auto start = Clock::now();
+  std::uint8_t* out = kinds_[setup_.model.layers[layer].kind].projection.data();
+  if (setup_.projection == DType::bf16) {
+    generate_rows(layer, std::uint16_t{0x7FFF}, reinterpret_cast<std::uint16_t*>(out));
+  } else {
+    generate_rows(layer, std::numeric_limits<float>::quiet_NaN(), reinterpret_cast<float*>(out));
+  }
   seconds_.generator += seconds_since(start);
 }
 
@@ -233,7 +235,7 @@ void HostDevice::run_layer(std::size_t layer) {
     expect_ok(compress(call, setup_.exec));
     expect_ok(norm_rope_store(call, setup_.exec));
   }
-  seconds_.compressor += seconds_since(start);
+  seconds_.ops[setup_.model.layers[layer].kind] += seconds_since(start);
 }
 
 std::pair<const std::uint8_t*, const std::uint8_t*> HostDevice::row_at(std::size_t layer,

@@ -172,7 +172,7 @@ void RowVerifier::add(std::size_t layer, const RowRef& ref, const std::uint8_t* 
 
 void RowVerifier::finish() {
   std::vector<VerifyTotals> found(jobs_.size());
-  const int threads = setup_.exec.threads > 0 ? setup_.exec.threads : cpu::core_count();
+  const int threads = cpu::thread_count(setup_.exec.threads);
   cpu::run_parts(threads, [&](int part) {
     const auto range = cpu::part_of(jobs_.size(), threads, part);
     for (std::size_t i = range.first; i < range.last; ++i)

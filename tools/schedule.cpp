@@ -25,6 +25,16 @@ std::int64_t PageRules::keep_from(std::int64_t length) const {
   return std::max<std::int64_t>(length / ratio * ratio - (overlap ? ratio : 0), 0);
 }
 
+/// Enough, wherever in a page it starts, for what is kept and one decode step with its drafts.
+std::int64_t PageRules::decode_pages(std::int64_t drafts) const {
+  const std::int64_t kept = ratio * (overlap ? 2 : 1) - 1;
+  return pages_for(kept + 1 + drafts, state_page_rows) + 1;
+}
+
+std::int64_t PageRules::cache_pages(std::int64_t tokens) const {
+  return pages_for(tokens / ratio, kv_page_rows);
+}
+
 bool Scheduler::rejects(const ScheduleOptions& options, std::int64_t request_id,
                         std::int64_t position) {
   std::uint64_t h = mix_in(options.seed, 0x64726166U);  // apart from the generator's counters
@@ -42,15 +52,16 @@ Scheduler::Scheduler(const std::vector<TraceRequest>& requests, const ScheduleOp
       kv_held_(rules_.size(), 0) {
   totals_.state_pages.assign(rules_.size(), 0);
   totals_.kv_pages.assign(rules_.size(), 0);
-  for (std::size_t k = 0; k < rules_.size(); ++k) {
-    for (std::int64_t i = 0; i < static_cast<std::int64_t>(requests_.size()); ++i) {
-      if (state_promise(k) > rules_[k].state_pages || kv_promise(k, i) > rules_[k].kv_pages) {
-        throw fail(
-            "request {} ({} tokens) needs {} state pages and {} cache pages of ratio {}, the pools "
-            "have {} and {}: give them more memory",
-            requests_[i].id, tokens_of(requests_[i]), state_promise(k), kv_promise(k, i),
-            rules_[k].ratio, rules_[k].state_pages, rules_[k].kv_pages);
-      }
+  for (const PageRules& rule : rules_) {
+    for (const TraceRequest& r : requests_) {
+      const std::int64_t state = rule.decode_pages(options_.drafts);
+      const std::int64_t cache = rule.cache_pages(tokens_of(r));
+      if (state <= rule.state_pages && cache <= rule.kv_pages) continue;
+      throw fail(
+          "request {} ({} tokens): expected pools of at least {} state and {} cache pages for "
+          "ratio "
+          "{}, got {} and {}",
+          r.id, tokens_of(r), state, cache, rule.ratio, rule.state_pages, rule.kv_pages);
     }
   }
 }
@@ -61,21 +72,11 @@ std::int64_t Scheduler::state_use(std::size_t kind, const Running& r, std::int64
   return pages_for(end, rule.state_page_rows) - rule.keep_from(r.length) / rule.state_page_rows;
 }
 
-/// Enough, wherever in a page it starts, for what is kept and one decode step with its drafts.
-std::int64_t Scheduler::state_promise(std::size_t kind) const {
-  const PageRules& rule = rules_[kind];
-  const std::int64_t kept = rule.ratio * (rule.overlap ? 2 : 1) - 1;
-  return pages_for(kept + 1 + options_.drafts, rule.state_page_rows) + 1;
-}
-
-std::int64_t Scheduler::kv_promise(std::size_t kind, std::int64_t request) const {
-  return pages_for(tokens_of(requests_[request]) / rules_[kind].ratio, rules_[kind].kv_page_rows);
-}
-
 /// Adds or removes what a running request holds when its positions up to `end` have pages.
 void Scheduler::count_state(const Running& r, std::int64_t end, std::int64_t sign) {
   for (std::size_t k = 0; k < rules_.size(); ++k) {
-    state_held_[k] += sign * std::max(state_use(k, r, end), state_promise(k));
+    state_held_[k] +=
+        sign * std::max(state_use(k, r, end), rules_[k].decode_pages(options_.drafts));
   }
 }
 
@@ -83,7 +84,8 @@ std::int64_t Scheduler::chunk_that_fits(const Running& r, std::int64_t wanted) c
   for (std::size_t k = 0; k < rules_.size(); ++k) {
     const PageRules& rule = rules_[k];
     if (rule.state_pages >= kUnlimited) continue;
-    const std::int64_t mine = std::max(state_use(k, r, r.allocated), state_promise(k));
+    const std::int64_t mine =
+        std::max(state_use(k, r, r.allocated), rules_[k].decode_pages(options_.drafts));
     const std::int64_t pages = rule.state_pages - state_held_[k] + mine;
     const std::int64_t end =
         (rule.keep_from(r.length) / rule.state_page_rows + pages) * rule.state_page_rows;
@@ -97,8 +99,9 @@ void Scheduler::admit(std::int64_t budget) {
   while (budget > 0 && admitted_ < count && requests_[admitted_].arrival_us <= now_us_ &&
          static_cast<std::int64_t>(running_.size()) < options_.max_running) {
     for (std::size_t k = 0; k < rules_.size(); ++k) {
-      if (state_held_[k] + state_promise(k) > rules_[k].state_pages) return;
-      if (kv_held_[k] + kv_promise(k, admitted_) > rules_[k].kv_pages) return;
+      if (state_held_[k] + rules_[k].decode_pages(options_.drafts) > rules_[k].state_pages) return;
+      if (kv_held_[k] + rules_[k].cache_pages(tokens_of(requests_[admitted_])) > rules_[k].kv_pages)
+        return;
     }
     Running r{admitted_, 0};
     if (free_slots_.empty()) {
@@ -109,7 +112,7 @@ void Scheduler::admit(std::int64_t budget) {
     }
     count_state(r, 0, +1);
     for (std::size_t k = 0; k < rules_.size(); ++k)
-      kv_held_[k] += kv_promise(k, admitted_);
+      kv_held_[k] += rules_[k].cache_pages(tokens_of(requests_[admitted_]));
     running_.push_back(r);
     budget -= requests_[admitted_].input_tokens;
     ++admitted_;
@@ -146,7 +149,7 @@ void Scheduler::retire() {
     if (r.length < tokens_of(requests_[r.request])) return false;
     count_state(r, r.allocated, -1);
     for (std::size_t k = 0; k < rules_.size(); ++k)
-      kv_held_[k] -= kv_promise(k, r.request);
+      kv_held_[k] -= rules_[k].cache_pages(tokens_of(requests_[r.request]));
     free_slots_.push_back(r.slot);
     return true;
   });
@@ -206,6 +209,7 @@ bool Scheduler::next(Step& step) {
   retire();
   totals_.steps += 1;
   totals_.tokens += step.tokens;
+  totals_.step_tokens = std::max(totals_.step_tokens, step.tokens);
   now_us_ += options_.step_us;
   return true;
 }

@@ -32,6 +32,10 @@ struct PageRules {
 
   /// First position whose state a request of `length` tokens still needs.
   [[nodiscard]] std::int64_t keep_from(std::int64_t length) const;
+  /// State pages that one request never has too few of while it decodes with so many drafts.
+  [[nodiscard]] std::int64_t decode_pages(std::int64_t drafts) const;
+  /// Cache pages of a request of so many tokens.
+  [[nodiscard]] std::int64_t cache_pages(std::int64_t tokens) const;
 };
 
 /// What one request does in one step.
@@ -59,7 +63,8 @@ struct ScheduleTotals {
   std::vector<std::int64_t> kv_pages;
   std::int64_t running = 0;
   std::int64_t steps = 0;
-  std::int64_t tokens = 0;  ///< with drafts that were rejected
+  std::int64_t tokens = 0;       ///< with drafts that were rejected
+  std::int64_t step_tokens = 0;  ///< of the largest step
 };
 
 /// Continuous batching in a virtual clock, as serving engines do it: each step first gives every
@@ -95,8 +100,6 @@ class Scheduler {
   void admit(std::int64_t budget);
   void take_slice(Running& r, std::int64_t tokens, Step& step);
   std::int64_t state_use(std::size_t kind, const Running& r, std::int64_t end) const;
-  std::int64_t state_promise(std::size_t kind) const;
-  std::int64_t kv_promise(std::size_t kind, std::int64_t request) const;
   std::int64_t chunk_that_fits(const Running& r, std::int64_t wanted) const;
   void count_state(const Running& r, std::int64_t end, std::int64_t sign);
   void retire();

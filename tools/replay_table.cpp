@@ -1,0 +1,251 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/replay_table.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+namespace pleat::tools {
+namespace {
+
+double per_second(double amount, double seconds) {
+  return seconds > 0 ? amount / seconds : 0.0;
+}
+
+double gigabytes_per_second(std::int64_t bytes, double seconds) {
+  return per_second(static_cast<double>(bytes), seconds) * 1e-9;
+}
+
+double percent(double part, double whole) {
+  return whole > 0 ? 100.0 * part / whole : 0.0;
+}
+
+/// 12345678 as "12,345,678"; n >= 0.
+std::string grouped(std::int64_t n) {
+  if (n < 1000) return std::to_string(n);
+  return grouped(n / 1000) + fmt::format(",{:03}", n % 1000);
+}
+
+std::string size_text(std::int64_t bytes) {
+  const auto b = static_cast<double>(bytes);
+  return b >= 1073741824.0 ? fmt::format("{:.2f} GiB", b / 1073741824.0)
+                           : fmt::format("{:.1f} MiB", b / 1048576.0);
+}
+
+std::string milliseconds(double seconds) {
+  return fmt::format("{:.3f}", seconds * 1e3);
+}
+
+const char* name(ReplayOp op) {
+  return op == ReplayOp::step ? "step" : "save_state + compress + norm_rope_store";
+}
+
+const char* name(DType t) {
+  return t == DType::bf16 ? "bf16" : "fp32";
+}
+
+class Table {
+ public:
+  explicit Table(bool colour) : colour_(colour) {}
+
+  template <typename... Args>
+  void line(const char* label, fmt::format_string<Args...> text, Args&&... args) {
+    fmt::format_to(std::back_inserter(text_), "{:<14}{}\n", label,
+                   fmt::format(text, std::forward<Args>(args)...));
+  }
+  void verdict(bool good, const std::string& words) {
+    const char* on = good ? "\033[32m" : "\033[31m";
+    line("verdict", "{}{}{}", colour_ ? on : "", words, colour_ ? "\033[0m" : "");
+  }
+  [[nodiscard]] std::string take() { return std::move(text_); }
+
+ private:
+  bool colour_;
+  std::string text_;
+};
+
+void add_latency(Table& table, const char* label, const std::vector<double>& seconds) {
+  if (seconds.empty()) return;
+  table.line(label, "p50 {} ms   p99 {} ms   ({} steps)", milliseconds(percentile(seconds, 0.5)),
+             milliseconds(percentile(seconds, 0.99)), grouped(std::ssize(seconds)));
+}
+
+void add_kinds(Table& table, const ReplayReport& r) {
+  table.line("layers", "{:<8} {:>6}  {:<12} {:>13} {:>9} {:>8}  {}", "kind", "layers", "row format",
+             "rows", "GB/s", "of read", "code");
+  for (const KindReport& k : r.kinds) {
+    const double gbs = gigabytes_per_second(k.bytes, k.seconds);
+    const std::string share =
+        r.read_limit_gbs > 0 ? fmt::format("{:.0f} %", percent(gbs, r.read_limit_gbs)) : "-";
+    table.line("", "{:<8} {:>6}  {:<12} {:>13} {:>9.2f} {:>8}  {}", k.name, k.layers, k.row_format,
+               grouped(k.rows), gbs, share, k.code);
+  }
+}
+
+void add_verification(Table& table, const ReplayReport& r) {
+  for (const KindReport& k : r.kinds) {
+    if (!r.verify) break;
+    table.line("verified",
+               "{:<8} {:>9} rows, {:>11} codes: {} off by one ({:.1e}), {} further, {} "
+               "scales differ",
+               k.name, grouped(k.verified.rows), grouped(k.verified.counts.codes),
+               grouped(k.verified.counts.one_quantum), k.verified.off_by_one_rate(),
+               grouped(k.verified.counts.further), grouped(k.verified.counts.scales));
+    if (!k.verified.first_failure.empty()) table.line("", "{}", k.verified.first_failure);
+  }
+  if (r.changed_requests > 0) {
+    table.line("", "{} requests whose rows changed after they were final",
+               grouped(r.changed_requests));
+  }
+  if (r.stray_bytes > 0) {
+    table.line("", "{} bytes written that no row owns", grouped(r.stray_bytes));
+  }
+}
+
+}  // namespace
+
+double percentile(std::vector<double> values, double q) {
+  if (values.empty()) return 0;
+  const auto rank = static_cast<std::ptrdiff_t>(std::ceil(q * static_cast<double>(values.size())));
+  const auto at = values.begin() + std::clamp<std::ptrdiff_t>(rank - 1, 0, std::ssize(values) - 1);
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
+}
+
+std::string replay_table(const ReplayTitle& title, const ReplayReport& r, bool colour) {
+  const ReplayOptions& o = *title.options;
+  std::int64_t layers = 0;
+  std::int64_t state = 0;
+  std::int64_t cache = 0;
+  for (const KindReport& k : r.kinds) {
+    layers += k.layers;
+    state += k.state_bytes;
+    cache += k.cache_bytes;
+  }
+  Table table(colour);
+  table.line("trace", "{} ({}), {} requests", title.trace, title.format, grouped(r.requests));
+  table.line("run", "{}, recipe {}, projections {}, state {} ({}), backend {}", name(o.op),
+             pleat::name(o.recipe), name(o.projection), name(o.state),
+             o.policy == StatePolicy::all ? "all" : "tail", pleat::name(o.exec.backend));
+  if (r.interrupted) {
+    table.line("", "INTERRUPTED after {} of {} requests; what follows is up to there",
+               grouped(r.requests_done), grouped(r.requests));
+  }
+  table.line("steps", "{} ({} decode only, {} with prefill), at most {} requests at once",
+             grouped(r.steps), grouped(r.steps_decode), grouped(r.steps - r.steps_decode),
+             grouped(r.peak_running));
+  table.line("tokens", "{}{}", grouped(r.tokens),
+             r.drafts_rejected > 0
+                 ? fmt::format(", {} of them drafts that were rejected", grouped(r.drafts_rejected))
+                 : "");
+  table.line("rows", "{}", grouped(r.rows()));
+  table.line("calls", "{:.0f} per layer and step, {:.0f} plans per step",
+             per_second(static_cast<double>(r.calls), static_cast<double>(r.steps * layers)),
+             per_second(static_cast<double>(r.plans), static_cast<double>(r.steps)));
+  const double gbs = gigabytes_per_second(r.bytes(), r.compressor_seconds);
+  table.line("speed", "{} tokens/s, {:.2f} GB/s{}",
+             grouped(std::llround(per_second(static_cast<double>(r.tokens), r.compressor_seconds))),
+             gbs,
+             r.read_limit_gbs > 0 ? fmt::format(", {:.0f} % of the {:.2f} GB/s that a plain read "
+                                                "reaches here",
+                                                percent(gbs, r.read_limit_gbs), r.read_limit_gbs)
+                                  : "");
+  table.line("time",
+             "{:.2f} s compressing, {:.2f} s generating projections (not in any rate), "
+             "{:.2f} s verifying; {:.2f} s in all for {:.0f} s of traffic",
+             r.compressor_seconds, r.generator_seconds, r.verify_seconds, r.wall_seconds,
+             r.virtual_seconds);
+  add_latency(table, "decode steps", r.decode_seconds);
+  add_latency(table, "mixed steps", r.mixed_seconds);
+  add_kinds(table, r);
+  table.line("memory", "state {}, cache {}, projections {}", size_text(state), size_text(cache),
+             size_text(r.projection_bytes));
+  add_verification(table, r);
+  table.line("digest", "{:016x} (rows of {} requests)", r.digest, grouped(r.requests_done));
+  table.verdict(r.ok(), !r.ok()         ? "FAILED: the cache does not hold what it should"
+                        : !r.verify     ? "ran to its end, rows not verified"
+                        : r.interrupted ? "interrupted; verified so far"
+                                        : "verified");
+  return table.take();
+}
+
+nlohmann::json replay_json(const ReplayTitle& title, const ReplayReport& r) {
+  const ReplayOptions& o = *title.options;
+  const auto latency = [](const std::vector<double>& s) {
+    return nlohmann::json{
+        {"steps", s.size()}, {"p50_s", percentile(s, 0.5)}, {"p99_s", percentile(s, 0.99)}};
+  };
+  nlohmann::json kinds = nlohmann::json::array();
+  for (const KindReport& k : r.kinds) {
+    kinds.push_back({{"kind", k.name},
+                     {"row_format", k.row_format},
+                     {"code", k.code},
+                     {"layers", k.layers},
+                     {"rows", k.rows},
+                     {"bytes", k.bytes},
+                     {"seconds", k.seconds},
+                     {"gb_per_s", gigabytes_per_second(k.bytes, k.seconds)},
+                     {"state_bytes", k.state_bytes},
+                     {"cache_bytes", k.cache_bytes},
+                     {"verified",
+                      {{"rows", k.verified.rows},
+                       {"codes", k.verified.counts.codes},
+                       {"one_quantum", k.verified.counts.one_quantum},
+                       {"further", k.verified.counts.further},
+                       {"scales", k.verified.counts.scales},
+                       {"ok", k.verified.ok()}}}});
+  }
+  return {{"format", "pleat-replay/1"},
+          {"pleat", version()},
+          {"trace", title.trace},
+          {"trace_format", title.format},
+          {"options",
+           {{"op", o.op == ReplayOp::step ? "step" : "split"},
+            {"recipe", pleat::name(o.recipe)},
+            {"backend", pleat::name(o.exec.backend)},
+            {"threads", o.exec.threads},
+            {"projection", name(o.projection)},
+            {"state", name(o.state)},
+            {"state_policy", o.policy == StatePolicy::all ? "all" : "tail"},
+            {"token_budget", o.schedule.token_budget},
+            {"max_running", o.schedule.max_running},
+            {"drafts", o.schedule.drafts},
+            {"reject_rate", o.schedule.reject_rate},
+            {"step_ms", static_cast<double>(o.schedule.step_us) * 1e-3},
+            {"seed", o.schedule.seed},
+            {"sample_rate", o.sample_rate}}},
+          {"interrupted", r.interrupted},
+          {"requests", r.requests},
+          {"requests_done", r.requests_done},
+          {"steps", r.steps},
+          {"steps_decode", r.steps_decode},
+          {"tokens", r.tokens},
+          {"drafts_rejected", r.drafts_rejected},
+          {"rows", r.rows()},
+          {"calls", r.calls},
+          {"plans", r.plans},
+          {"peak_running", r.peak_running},
+          {"virtual_s", r.virtual_seconds},
+          {"wall_s", r.wall_seconds},
+          {"compressor_s", r.compressor_seconds},
+          {"generator_s", r.generator_seconds},
+          {"verify_s", r.verify_seconds},
+          {"tokens_per_s", per_second(static_cast<double>(r.tokens), r.compressor_seconds)},
+          {"gb_per_s", gigabytes_per_second(r.bytes(), r.compressor_seconds)},
+          {"read_limit_gb_per_s", r.read_limit_gbs},
+          {"decode_steps", latency(r.decode_seconds)},
+          {"mixed_steps", latency(r.mixed_seconds)},
+          {"projection_bytes", r.projection_bytes},
+          {"kinds", std::move(kinds)},
+          {"verify", r.verify},
+          {"changed_requests", r.changed_requests},
+          {"stray_bytes", r.stray_bytes},
+          {"digest", fmt::format("{:016x}", r.digest)},
+          {"ok", r.ok()}};
+}
+
+}  // namespace pleat::tools
