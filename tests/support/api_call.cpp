@@ -20,26 +20,26 @@ std::uint16_t truncated_bf16(float x) {
 
 }  // namespace
 
-Bytes::Bytes(std::size_t size) : size_(size) {
+OwnedBytes::OwnedBytes(std::size_t size) : size_(size) {
   void* p = nullptr;
   if (posix_memalign(&p, 64, size) != 0) throw std::bad_alloc();
   data_.reset(static_cast<std::uint8_t*>(p));
   std::memset(p, 0, size);
 }
 
-void Bytes::Free::operator()(std::uint8_t* p) const {
+void OwnedBytes::Free::operator()(std::uint8_t* p) const {
   std::free(p);
 }
 
-Bytes& ApiCall::buffer(std::size_t bytes) {
-  memory_.push_back(std::make_unique<Bytes>(bytes));
+OwnedBytes& ApiCall::buffer(std::size_t bytes) {
+  memory_.push_back(std::make_unique<OwnedBytes>(bytes));
   return *memory_.back();
 }
 
 /// Packed [n0, n1] of numbers from low to high.
 TensorView ApiCall::fill(DType dtype, std::int64_t n0, std::int64_t n1, float low, float high) {
   const std::int64_t n = n0 * n1;
-  Bytes& b = buffer(static_cast<std::size_t>(n * size_of(dtype)));
+  OwnedBytes& b = buffer(static_cast<std::size_t>(n * size_of(dtype)));
   for (std::int64_t i = 0; i < n; ++i) {
     draw_ = draw_ * 1664525U + 1013904223U;
     const float x = low + (high - low) * static_cast<float>(draw_ >> 8) / 16777216.0F;
@@ -115,7 +115,7 @@ ApiCall::ApiCall(const ApiCallOptions& o) {
   const RowLayout layout = row_layout(o.row_format, g);
   const std::int64_t page = layout.page_bytes(kApiKvRowsOfPage);
   const std::int64_t page_stride = (page + 31) / 16 * 16;
-  Bytes& cache = buffer(static_cast<std::size_t>(kCachePages * page_stride));
+  OwnedBytes& cache = buffer(static_cast<std::size_t>(kCachePages * page_stride));
   std::memset(cache.as<>(), 0xA5, cache.size());
   outputs_.push_back(memory_.back().get());
   call.cache = TensorView::paged(cache.as<>(), DType::u8, kCachePages, kApiKvRowsOfPage,
@@ -129,7 +129,7 @@ ApiCall::ApiCall(const ApiCallOptions& o) {
   *scale = 0.5F;
   call.weights.fp8_scale = TensorView::packed(scale, DType::f32, 1);
 
-  Bytes& plan = buffer(static_cast<std::size_t>(plan_bytes(tokens())));
+  OwnedBytes& plan = buffer(static_cast<std::size_t>(plan_bytes(tokens())));
   std::memset(plan.as<>(), 0x5A, plan.size());
   outputs_.push_back(memory_.back().get());
   call.plan = {nullptr, tokens()};
@@ -138,7 +138,7 @@ ApiCall::ApiCall(const ApiCallOptions& o) {
 
 std::vector<std::uint8_t> ApiCall::outputs() const {
   std::vector<std::uint8_t> all;
-  for (const Bytes* b : outputs_) {
+  for (const OwnedBytes* b : outputs_) {
     const auto bytes = b->copy();
     all.insert(all.end(), bytes.begin(), bytes.end());
   }

@@ -13,10 +13,10 @@ namespace pleat::test {
 
 /// 64-byte aligned memory of exactly the size asked for, so that AddressSanitizer sees one byte
 /// beyond it.
-class Bytes {
+class OwnedBytes {
  public:
-  Bytes() = default;
-  explicit Bytes(std::size_t size);
+  OwnedBytes() = default;
+  explicit OwnedBytes(std::size_t size);
 
   template <class T = void>
   T* as() const {
@@ -69,12 +69,12 @@ class ApiCall {
   std::vector<std::uint8_t> outputs() const;
 
  private:
-  Bytes& buffer(std::size_t bytes);
+  OwnedBytes& buffer(std::size_t bytes);
   TensorView fill(DType dtype, std::int64_t n0, std::int64_t n1, float low, float high);
   void make_batch(std::int64_t state_rows);
 
-  std::vector<std::unique_ptr<Bytes>> memory_;
-  std::vector<const Bytes*> outputs_;
+  std::vector<std::unique_ptr<OwnedBytes>> memory_;
+  std::vector<const OwnedBytes*> outputs_;
   void* plan_memory_ = nullptr;
   std::uint32_t draw_ = 1;
 };
