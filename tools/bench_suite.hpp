@@ -1,0 +1,38 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tools/exec_options.hpp"
+
+namespace pleat::tools {
+
+/// What the user asks of a suite; empty lists mean all that it has.
+struct BenchOptions {
+  std::string suite = "cpu";
+  std::vector<std::string> geometries;
+  std::vector<std::string> ops;
+  std::vector<std::int64_t> windows;
+  std::string recipe = "vllm";
+  ExecOptions exec;
+  double seconds = 0.4;  ///< of measuring, for each row
+  std::string json;      ///< file to write; empty: none
+  std::string commit;    ///< of the sources; empty: ask git
+};
+
+/// A set of measurements. It prints its table as it goes and returns the report: `rows`, and what
+/// else it has to say; the caller adds the header.
+struct BenchSuite {
+  const char* name;
+  const char* about;
+  nlohmann::ordered_json (*run)(const BenchOptions& options);
+};
+
+/// CPU: each op and geometry against the read limit of the same run.
+nlohmann::ordered_json run_cpu_suite(const BenchOptions& options);
+
+}  // namespace pleat::tools

@@ -1,0 +1,116 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+
+#include "tools/bench_suite.hpp"
+#include "tools/commands.hpp"
+#include "tools/error.hpp"
+#include "tools/provenance.hpp"
+
+namespace pleat::tools {
+namespace {
+
+constexpr const char* kAbout =
+    "Measures each op and geometry against the machine's memory bandwidth.\n\n"
+    "The cpu suite runs calls in turn over memory several times the size of the last-level cache,\n"
+    "and between them plain vector reads of as many bytes by the same threads: the read limit of\n"
+    "the same run. It prints the median with the 20th and 80th percentile, GB/s of rows read, the\n"
+    "share of the limit, whether the target of 70 % is met, and the speedup from one thread to "
+    "two\n"
+    "against its target of 1.8x.";
+
+constexpr const char* kExample =
+    "Exit status: 0 measured (targets met or not), 2 could not run.\n\n"
+    "Example:\n"
+    "  pleat bench --json results/cpu.json\n"
+    "  pleat bench --geometry hca --op compress_store --windows 64 --windows 1024 --threads 1";
+
+constexpr std::array kSuites{
+    BenchSuite{"cpu", "each op and geometry on the CPU", run_cpu_suite},
+};
+
+/// Refuses a report that could not be written before time is spent on it.
+void check_writable(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  if (!folder.empty()) std::filesystem::create_directories(folder);
+  if (!std::ofstream(path, std::ios::app)) throw fail("--json {}: cannot write", path);
+}
+
+void bench(const BenchOptions& o) {
+  if (!o.json.empty()) check_writable(o.json);
+  for (const BenchSuite& suite : kSuites) {
+    if (o.suite != suite.name) continue;
+    nlohmann::ordered_json report = {
+        {"format", "pleat-bench/1"}, {"suite", suite.name}, {"header", provenance(o.commit)}};
+    const nlohmann::ordered_json& header = report["header"];
+    fmt::print("pleat {} ({}), {}\n{}, {} cores, {}\n", header["pleat"].get<std::string>(),
+               header["commit"].get<std::string>(), header["date"].get<std::string>(),
+               header["cpu"].get<std::string>(), header["cores"].get<int>(),
+               header["compiler"].get<std::string>());
+    report.update(suite.run(o));
+    if (o.json.empty()) return;
+    std::ofstream out(o.json);
+    out << report.dump(1) << '\n';
+    out.close();
+    if (!out) throw fail("--json {}: cannot write", o.json);
+    return;
+  }
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<BenchOptions>();
+  options->exec.backend = "cpu";
+  CLI::App* command = app.add_subcommand("bench", "Measure ops against the memory bandwidth");
+  command->description(kAbout);
+  command->footer(kExample);
+  std::vector<std::string> suites;
+  for (const BenchSuite& s : kSuites)
+    suites.emplace_back(s.name);
+  command->add_option("--suite", options->suite, "What to measure")
+      ->check(CLI::IsMember(suites))
+      ->capture_default_str();
+  command->add_option("--geometry", options->geometries, "Only this geometry; may be repeated")
+      ->check(CLI::IsMember({"hca", "csa", "indexer"}));
+  command->add_option("--op", options->ops, "Only this op; may be repeated")
+      ->check(
+          CLI::IsMember({"save_state", "compress", "norm_rope_store", "compress_store", "step"}));
+  command
+      ->add_option("--windows", options->windows,
+                   "Windows that close in a call; may be repeated. By default 64, 256, 1024, and "
+                   "4096 for csa and indexer")
+      ->check(CLI::Range(4, 8192))
+      ->option_text("N");
+  command->add_option("--recipe", options->recipe, "Whose roundings to follow")
+      ->check(CLI::IsMember({"deepseek", "vllm", "vllm_triton", "sglang"}))
+      ->capture_default_str();
+  command->add_option("--threads", options->exec.threads, "Threads; 0 is one per core")
+      ->check(CLI::Range(0, 256))
+      ->capture_default_str();
+  command->add_option("--simd", options->exec.simd, "SIMD target; best is the widest there is")
+      ->check(CLI::IsMember({"best", "scalar", "neon", "avx2", "avx512"}))
+      ->capture_default_str();
+  command->add_option("--seconds", options->seconds, "Measuring time of each row")
+      ->check(CLI::Range(0.0, 60.0))
+      ->capture_default_str();
+  command->add_option("--json", options->json, "Also write the report to this file")
+      ->option_text("FILE");
+  command
+      ->add_option("--commit", options->commit,
+                   "Commit to put into the report; by default what git says here")
+      ->option_text("TEXT");
+  command->callback([options, &exit_code] {
+    bench(*options);
+    exit_code = 0;
+  });
+}
+
+}  // namespace pleat::tools
