@@ -1,0 +1,330 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "reference/fold.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "numerics/codes.hpp"
+#include "numerics/order.hpp"
+#include "support/levels.hpp"
+#include "support/random.hpp"
+#include "support/scale.hpp"
+
+namespace pleat::reference {
+namespace {
+
+// Spec section 6, "Overlap by hand": D = 2, which no geometry has, so channel by channel.
+class OverlapByHand : public ::testing::Test {
+ protected:
+  static float v(int t, int c) { return static_cast<float>((7 * t + 3 * c) % 11 - 5) / 4; }
+  static float z(int t, int c) { return static_cast<float>((5 * t + 2 * c) % 7 - 3) / 2; }
+  static float ape(int r, int c) { return static_cast<float>(r - c) / 4; }
+
+  static float pooled(int row, int channel, bool swapped = false) {
+    std::vector<float> kv(8);
+    std::vector<float> score(8);
+    const int absent = row == 0 ? 4 : 0;
+    for (int w = absent; w < 8; ++w) {
+      const int t = (row + 1) * 4 - 8 + w;
+      const int column = channel + ((w >= 4) != swapped ? 2 : 0);
+      kv[w] = v(t, column);
+      score[w] = z(t, column) + ape(t % 4, column);
+    }
+    return pool_channel(kv, score, absent);
+  }
+};
+
+TEST_F(OverlapByHand, PooledRows) {
+  const double want[3][2] = {{0.022919190169, 0.475274134653},
+                             {-0.186531028405, -0.279988838643},
+                             {0.344714866065, 0.215778440175}};
+  for (int row = 0; row < 3; ++row) {
+    for (int c = 0; c < 2; ++c)
+      EXPECT_NEAR(pooled(row, c), want[row][c], 2e-7) << row << ", " << c;
+  }
+  EXPECT_NEAR(pooled(1, 0, true), 0.049146311069, 2e-7);
+  EXPECT_NEAR(pooled(1, 1, true), 0.062532502219, 2e-7);
+}
+
+TEST_F(OverlapByHand, NormAndRope) {
+  const double want[3][2] = {
+      {0, 0}, {0.067158133672, 0.978045156767}, {-0.545600104807, 1.131379864399}};
+  for (int row = 1; row < 3; ++row) {
+    const float x[2] = {pooled(row, 0), pooled(row, 1)};
+    const float scale = numerics::rms_scale(x[0] * x[0] + x[1] * x[1], 2, 1e-6F);
+    const float even = x[0] * scale * 1.0F;
+    const float odd = x[1] * scale * 0.5F;
+    const double angle = row * 4.0;  // 1 rad a token, at the first token of the current group
+    const auto cos = static_cast<float>(std::cos(angle));
+    const auto sin = static_cast<float>(std::sin(angle));
+    EXPECT_NEAR(numerics::rope_even(even, odd, cos, sin), want[row][0], 3e-7);
+    EXPECT_NEAR(numerics::rope_odd(even, odd, cos, sin), want[row][1], 3e-7);
+  }
+}
+
+TEST(PoolChannel, EqualScoresGiveTheMean) {
+  for (const std::size_t window : {1U, 2U, 4U, 8U, 16U, 128U, 2048U}) {
+    std::vector<float> kv(window);
+    for (std::size_t w = 0; w < window; ++w)
+      kv[w] = static_cast<float>(w);
+    const std::vector<float> score(window, 3.25F);
+    // Sums of whole numbers below 2^24 are exact, and so is a mean over a power of two.
+    EXPECT_EQ(pool_channel(kv, score, 0), static_cast<float>(window - 1) / 2) << window;
+  }
+}
+
+TEST(PoolChannel, OneRowIsItself) {
+  EXPECT_EQ(pool_channel(std::vector<float>{-0.3F}, std::vector<float>{1e30F}, 0), -0.3F);
+  // also as the only one that is there
+  const std::vector<float> kv{NAN, NAN, NAN, 0.7F};
+  const std::vector<float> score{NAN, NAN, NAN, -5.0F};
+  EXPECT_EQ(pool_channel(kv, score, 3), 0.7F);
+}
+
+TEST(PoolChannel, AbsentRowsAreNotRead) {
+  test::Random random(1);
+  for (const std::size_t window : {8U, 16U, 128U}) {
+    for (std::size_t absent = 0; absent < window; absent += 1 + window / 16) {
+      std::vector<float> kv(window);
+      std::vector<float> score(window);
+      for (std::size_t w = 0; w < window; ++w) {
+        kv[w] = random.normal();
+        score[w] = random.normal();
+      }
+      const float clean = pool_channel(kv, score, static_cast<std::int32_t>(absent));
+      for (std::size_t w = 0; w < absent; ++w) {
+        kv[w] = NAN;
+        score[w] = std::numeric_limits<float>::infinity();
+      }
+      EXPECT_EQ(pool_channel(kv, score, static_cast<std::int32_t>(absent)), clean);
+      EXPECT_TRUE(std::isfinite(clean));
+    }
+  }
+}
+
+TEST(PoolChannel, APeakTakesAll) {
+  std::vector<float> kv(128, 1e28F);
+  std::vector<float> score(128, -200.0F);
+  kv[77] = 2.0F;
+  score[77] = 100.0F;
+  // Weights stop shrinking at e^-87: 127 of them times 1e28 are far below one unit of 2.
+  EXPECT_EQ(pool_channel(kv, score, 0), 2.0F);
+  for (float& s : score)
+    s *= 1e30F;  // scores of any size
+  EXPECT_EQ(pool_channel(kv, score, 0), 2.0F);
+}
+
+TEST(PoolChannel, ScoresMayAllMoveTogether) {
+  // Scores that are whole numbers move by one without rounding: not a bit changes.
+  test::Random random(2);
+  std::vector<float> kv(128);
+  std::vector<float> score(128);
+  for (std::size_t w = 0; w < 128; ++w) {
+    kv[w] = random.normal();
+    score[w] = static_cast<float>(random.below(64) - 32);
+  }
+  const float before = pool_channel(kv, score, 0);
+  for (float& s : score)
+    s += 1000.0F;
+  EXPECT_EQ(pool_channel(kv, score, 0), before);
+}
+
+// The whole order for windows of several groups, written out: groups of 8 from the oldest row on,
+// each relative to its own maximum, then neighbours first.
+TEST(PoolChannel, FollowsTheWrittenOrder) {
+  using numerics::exp_nonpositive;
+  test::Random random(3);
+  for (std::int64_t n = 0; n < test::repetitions(200); ++n) {
+    const std::int32_t absent = n % 3 == 0 ? static_cast<std::int32_t>(random.below(32)) : 0;
+    std::vector<float> kv(32);
+    std::vector<float> score(32);
+    for (std::size_t w = 0; w < 32; ++w) {
+      kv[w] = random.normal();
+      score[w] = 3 * random.normal();
+    }
+    float max[4];
+    float weight[4] = {};
+    float value[4] = {};
+    float top = -std::numeric_limits<float>::infinity();
+    for (int g = 0; g < 4; ++g) {
+      max[g] = -std::numeric_limits<float>::infinity();
+      for (int w = std::max(8 * g, absent); w < 8 * g + 8; ++w)
+        max[g] = std::max(max[g], score[w]);
+      for (int w = std::max(8 * g, absent); w < 8 * g + 8; ++w) {
+        const float e = exp_nonpositive(score[w] - max[g]);
+        weight[g] += e;
+        value[g] = std::fma(e, kv[w], value[g]);
+      }
+      top = std::max(top, max[g]);
+    }
+    for (int g = 0; g < 4; ++g) {
+      const float f = exp_nonpositive(max[g] - top);
+      weight[g] *= f;
+      value[g] *= f;
+    }
+    const float want = ((value[0] + value[1]) + (value[2] + value[3])) /
+                       ((weight[0] + weight[1]) + (weight[2] + weight[3]));
+    EXPECT_EQ(pool_channel(kv, score, absent), want) << "absent " << absent;
+  }
+}
+
+Compressor compressor(const Geometry& g, Recipe recipe, RowFormat format) {
+  return {g, recipe, format, 1e-6F};
+}
+
+TEST(NormRope, UnitWeightAndNoTurnGiveRowsOfMeanSquareOne) {
+  const Compressor c = compressor(Csa::value, Recipe::vllm, RowFormat::bf16);
+  test::Random random(4);
+  std::vector<float> row(512);
+  for (float& x : row)
+    x = 7 * random.normal();
+  std::vector<float> weight(512, 1.0F);
+  std::vector<float> rope(64, 0.0F);
+  std::fill_n(rope.begin(), 32, 1.0F);  // cos
+  norm_rope(c, TensorView::packed(weight.data(), DType::f32, 512), rope.data(), row.data());
+  double squares = 0;
+  for (const float x : row)
+    squares += static_cast<double>(x) * static_cast<double>(x);
+  EXPECT_NEAR(squares / 512, 1.0, 1e-5);
+}
+
+TEST(NormRope, RotatesOnlyTheLastChannelsInPairs) {
+  for (const Recipe recipe : {Recipe::vllm, Recipe::sglang}) {
+    const Compressor c = compressor(Csa::value, recipe, RowFormat::bf16);
+    std::vector<float> row(512);
+    for (std::size_t i = 0; i < 512; ++i)
+      row[i] = static_cast<float>(i % 2 == 0 ? 1 : -1);
+    std::vector<float> weight(512, 1.0F);
+    std::vector<float> rope(64);
+    for (std::size_t i = 0; i < 32; ++i) {  // a quarter turn for odd pairs, none for the others
+      const bool pairs = recipe == Recipe::sglang;
+      rope[pairs ? 2 * i : i] = i % 2 == 0 ? 1.0F : 0.0F;
+      rope[pairs ? 2 * i + 1 : 32 + i] = i % 2 == 0 ? 0.0F : 1.0F;
+    }
+    norm_rope(c, TensorView::packed(weight.data(), DType::f32, 512), rope.data(), row.data());
+    for (std::size_t i = 0; i < 512; i += 2) {
+      const bool turned = i >= 448 && (i - 448) / 2 % 2 == 1;
+      EXPECT_GT(row[i], 0.99F) << i;
+      EXPECT_NEAR(row[i + 1], turned ? 1.0F : -1.0F, 1e-5F) << i;
+    }
+  }
+}
+
+/// Rows of one fp8_mla block whose largest magnitude is amax, through encode.
+struct EncodedBlock {
+  int byte;
+  int code;
+};
+
+EncodedBlock encode_fp8(float amax, Recipe recipe) {
+  std::vector<float> row(512, 0.0F);
+  row[3] = amax;
+  std::vector<std::uint8_t> values(576, 0xEE);
+  std::vector<std::uint8_t> scales(8, 0xEE);
+  encode(compressor(Hca::value, recipe, RowFormat::fp8_mla), row.data(), 1.0F, values.data(),
+         scales.data());
+  EXPECT_EQ(scales[7], 0);
+  return {scales[0], values[3]};
+}
+
+// bf16(1e-4) is a little above 1e-4, so the spec's row for 1e-4 belongs to the codes' own test.
+TEST(Encode, Fp8BlocksOfTheSpec) {
+  const struct {
+    float amax;
+    int byte;
+    int code;
+  } blocks[] = {{0.0F, 105, 0x00},       {0.5F, 118, 0x78},   {1.75F, 119, 0x7E},
+                {1.7578125F, 120, 0x76}, {448.0F, 127, 0x7E}, {450.0F, 128, 0x76},
+                {1000.0F, 129, 0x78}};
+  for (const auto& b : blocks) {
+    const EncodedBlock got = encode_fp8(b.amax, Recipe::deepseek);
+    EXPECT_EQ(got.byte, b.byte) << b.amax;
+    EXPECT_EQ(got.code, b.code) << b.amax;
+  }
+  EXPECT_EQ(encode_fp8(0.0F, Recipe::vllm).byte, 114);  // the floor is the scale's: 2^-13
+  EXPECT_EQ(encode_fp8(0.0F, Recipe::vllm_triton).byte, 105);
+  EXPECT_EQ(encode_fp8(0.0F, Recipe::sglang).byte, 105);
+}
+
+TEST(Encode, Fp4BlocksOfTheSpec) {
+  const struct {
+    float amax;
+    int byte;
+    int code;
+  } blocks[] = {{0.0F, 1, 0},         {0.5F, 124, 6}, {0.75F, 124, 7},
+                {0.7578125F, 125, 5}, {6.0F, 127, 7}, {6.0625F, 128, 5}};
+  for (const auto& b : blocks) {
+    std::vector<float> row(128, 0.0F);
+    row[33] = -b.amax;
+    std::vector<std::uint8_t> values(64, 0xEE);
+    std::vector<std::uint8_t> scales(4, 0xEE);
+    encode(compressor(Indexer::value, Recipe::vllm, RowFormat::index_mxfp4), row.data(), 1.0F,
+           values.data(), scales.data());
+    EXPECT_EQ(scales[0], 1);
+    EXPECT_EQ(scales[1], b.byte) << b.amax;
+    EXPECT_EQ(values[16] >> 4, 8 | b.code)
+        << b.amax;  // odd channel: high nibble; negative, also -0
+    EXPECT_EQ(values[16] & 15, 0);
+  }
+}
+
+TEST(Encode, SglangFp4HasNoNegativeZeroAndAFloorOf1e4) {
+  // A row of one channel, spread by the Hadamard transform: all magnitudes are equal.
+  std::vector<float> row(128, 0.0F);
+  row[0] = -1e-6F;
+  std::vector<std::uint8_t> values(64, 0xEE);
+  std::vector<std::uint8_t> scales(4, 0xEE);
+  encode(compressor(Indexer::value, Recipe::sglang, RowFormat::index_mxfp4), row.data(), 1.0F,
+         values.data(), scales.data());
+  for (const std::uint8_t v : values)
+    EXPECT_EQ(v, 0);
+  for (const std::uint8_t s : scales)
+    EXPECT_EQ(s, 127 - 15);
+}
+
+TEST(Encode, IndexScalesOfTheRecipes) {
+  std::vector<float> values_in(128, 0.0F);
+  for (std::size_t i = 0; i < 128; ++i)
+    values_in[i] = i % 2 == 0 ? 3.0F : -1.5F;
+  std::vector<std::uint8_t> values(128);
+  float scale = 0;
+  std::vector<float> row = values_in;
+  encode(compressor(Indexer::value, Recipe::vllm, RowFormat::index_fp8), row.data(), 1.0F,
+         values.data(), reinterpret_cast<std::uint8_t*>(&scale));
+  EXPECT_EQ(scale, 0x1p-7F);  // 3 / 448 <= 2^-7
+  EXPECT_EQ(numerics::e4m3_value(values[0]) * scale, 3.0F);
+  EXPECT_EQ(numerics::e4m3_value(values[1]) * scale, -1.5F);
+  // sglang: through the transform only channels 0 and 1 are left, (3 - 1.5)/2 * sqrt(128) and ..
+  row = values_in;
+  encode(compressor(Indexer::value, Recipe::sglang, RowFormat::index_fp8), row.data(), 1.0F,
+         values.data(), reinterpret_cast<std::uint8_t*>(&scale));
+  EXPECT_NEAR(scale, 2.25 * std::sqrt(128.0) / 448, 1e-7);
+  EXPECT_EQ(values[1], 0x7E);
+  EXPECT_EQ(values[2] & 0x7F, 0);
+}
+
+TEST(Encode, Fp8TensorDividesByTheGivenScale) {
+  std::vector<float> row(512, 1.001F);
+  std::vector<std::uint8_t> values(512);
+  encode(compressor(Hca::value, Recipe::vllm, RowFormat::fp8_tensor), row.data(), 0.5F,
+         values.data(), nullptr);
+  for (const std::uint8_t v : values)
+    EXPECT_EQ(v, 0x40);  // bf16(1.001) is 1; 1 / 0.5 = 2
+}
+
+TEST(Encode, Bf16IsLittleEndianAndRounded) {
+  std::vector<float> row(512, 1.00390625F);  // a tie between 1 and the next bf16: even is 1
+  std::vector<std::uint8_t> values(1024);
+  encode(compressor(Hca::value, Recipe::vllm, RowFormat::bf16), row.data(), 1.0F, values.data(),
+         nullptr);
+  EXPECT_EQ(values[0], 0x80);
+  EXPECT_EQ(values[1], 0x3F);
+}
+
+}  // namespace
+}  // namespace pleat::reference
