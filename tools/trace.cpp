@@ -228,7 +228,10 @@ TraceFormat detect(std::string_view first_line) {
   std::transform(lower.begin(), lower.end(), lower.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (lower == "timestamp") return TraceFormat::azure;
-  return first_line.size() > 4 && first_line[4] == '-' ? TraceFormat::azure : TraceFormat::csv;
+  // Without a header: a year and a dash.
+  const bool dated =
+      first_line.size() > 4 && whole(first_line.substr(0, 4), 0, 9999) && first_line[4] == '-';
+  return dated ? TraceFormat::azure : TraceFormat::csv;
 }
 
 TraceRequest parse_line(TraceFormat format, const Line& line) {

@@ -1,0 +1,348 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/replay.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "tools/error.hpp"
+#include "tools/replay_table.hpp"
+
+namespace pleat::tools {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// Lengths around the boundaries where windows close, some long enough for chunks.
+std::vector<TraceRequest> small_traffic() {
+  return {{0, 0, 300, 20},   {1, 5'000, 127, 3},  {2, 5'000, 7, 140},   {3, 31'000, 129, 1},
+          {4, 31'000, 1, 5}, {5, 90'000, 513, 0}, {6, 200'000, 255, 2}, {7, 260'000, 3, 2}};
+}
+
+ReplayOptions small_options(Backend backend = Backend::cpu) {
+  ReplayOptions o;
+  o.exec.backend = backend;
+  o.exec.threads = 2;
+  o.exec.checked = true;  // every slot, page and position that we make is looked at
+  o.schedule.token_budget = 256;
+  o.schedule.seed = 11;
+  o.sample_rate = 1;
+  o.measure_limit = false;
+  return o;
+}
+
+ReplayReport run(const ReplayOptions& options, const ReplayHooks& hooks = {}) {
+  return replay(small_traffic(), options, hooks);
+}
+
+std::uint64_t verified_digest(const ReplayOptions& options) {
+  const ReplayReport r = run(options);
+  EXPECT_TRUE(r.ok());
+  EXPECT_FALSE(r.interrupted);
+  EXPECT_EQ(r.requests_done, 8);
+  EXPECT_EQ(r.changed_requests, 0);
+  EXPECT_EQ(r.stray_bytes, 0);
+  for (const KindReport& k : r.kinds) {
+    EXPECT_EQ(k.verified.rows, k.rows) << k.name << ": every row is sampled";
+    EXPECT_GT(k.verified.counts.codes, 0);
+  }
+  return r.digest;
+}
+
+TEST(Replay, CountsTokensAndRows) {
+  const ReplayReport r = run(small_options());
+  std::int64_t tokens = 0;
+  std::int64_t hca = 0;
+  std::int64_t csa = 0;
+  for (const TraceRequest& q : small_traffic()) {
+    tokens += tokens_of(q);
+    hca += tokens_of(q) / 128;
+    csa += tokens_of(q) / 4;
+  }
+  EXPECT_EQ(r.tokens, tokens);
+  ASSERT_EQ(r.kinds.size(), 3U);
+  EXPECT_EQ(r.kinds[0].rows, hca);
+  EXPECT_EQ(r.kinds[1].rows, csa);
+  EXPECT_EQ(r.kinds[2].rows, csa);
+  EXPECT_EQ(r.calls, 3 * r.steps);
+  EXPECT_EQ(r.plans, 2 * r.steps) << "CSA and the indexer share a plan";
+  EXPECT_EQ(r.steps, r.steps_decode + std::ssize(r.mixed_seconds));
+}
+
+TEST(Replay, DigestDoesNotDependOnHowTheTokensCame) {
+  const std::uint64_t digest = verified_digest(small_options());
+  const auto expect_same = [&](const char* what, const std::function<void(ReplayOptions&)>& set) {
+    ReplayOptions o = small_options();
+    set(o);
+    EXPECT_EQ(verified_digest(o), digest) << what;
+  };
+  expect_same("budget 17", [](ReplayOptions& o) { o.schedule.token_budget = 17; });
+  expect_same("budget 8192", [](ReplayOptions& o) { o.schedule.token_budget = 8192; });
+  expect_same("one at a time", [](ReplayOptions& o) { o.schedule.max_running = 1; });
+  expect_same("slow steps", [](ReplayOptions& o) { o.schedule.step_us = 10'000'000; });
+  expect_same("one thread", [](ReplayOptions& o) { o.exec.threads = 1; });
+  expect_same("seven threads", [](ReplayOptions& o) { o.exec.threads = 7; });
+  expect_same("no padding", [](ReplayOptions& o) { o.padding = 1; });
+  expect_same("policy all", [](ReplayOptions& o) { o.policy = StatePolicy::all; });
+  expect_same("split ops", [](ReplayOptions& o) {
+    o.policy = StatePolicy::all;
+    o.op = ReplayOp::split;
+  });
+  expect_same("little memory", [](ReplayOptions& o) { o.cache_bytes = 16 << 20; });
+}
+
+TEST(Replay, DraftsRejectedAndRedoneLeaveNoTrace) {
+  const std::uint64_t digest = verified_digest(small_options());
+  for (const StatePolicy policy : {StatePolicy::all, StatePolicy::tail}) {
+    for (const std::int64_t drafts : {1, 3, 8}) {
+      for (const double rate : {0.0, 0.5, 1.0}) {
+        ReplayOptions o = small_options();
+        o.policy = policy;
+        o.schedule.drafts = drafts;
+        o.schedule.reject_rate = rate;
+        EXPECT_EQ(verified_digest(o), digest) << drafts << " drafts, " << rate << " rejected";
+        EXPECT_EQ(run(o).drafts_rejected > 0, rate > 0);
+      }
+    }
+  }
+}
+
+TEST(Replay, ReferenceAndCpuGiveTheSameRows) {
+  for (const Recipe recipe :
+       {Recipe::deepseek, Recipe::vllm, Recipe::vllm_triton, Recipe::sglang}) {
+    ReplayOptions o = small_options();
+    o.recipe = recipe;
+    o.row_formats = default_row_formats(recipe);
+    const std::uint64_t digest = verified_digest(o);
+    o.exec.backend = Backend::reference;
+    EXPECT_EQ(verified_digest(o), digest) << pleat::name(recipe);
+  }
+}
+
+TEST(Replay, EveryRowFormatAndDtypeIsVerified) {
+  for (const char* formats : {"hca=bf16,csa=fp8_tensor,indexer=index_mxfp4",
+                              "hca=fp8_tensor,csa=bf16,indexer=index_fp8"}) {
+    for (const DType state : {DType::f32, DType::bf16}) {
+      ReplayOptions o = small_options();
+      o.row_formats = parse_row_formats(formats, o.row_formats);
+      o.state = state;
+      o.projection = state;
+      o.schedule.drafts = 2;
+      o.schedule.reject_rate = 0.5;
+      verified_digest(o);
+    }
+  }
+}
+
+TEST(Replay, DigestTellsSeedsAndFormatsApart) {
+  const std::uint64_t digest = verified_digest(small_options());
+  ReplayOptions o = small_options();
+  o.schedule.seed = 12;
+  EXPECT_NE(verified_digest(o), digest);
+  o = small_options();
+  o.layers = {1, 1, 2};
+  EXPECT_NE(verified_digest(o), digest);
+}
+
+TEST(Replay, LittleMemoryMakesRequestsWait) {
+  ReplayOptions o = small_options();
+  o.schedule.step_us = 10'000'000;  // all are there when the second step begins
+  o.schedule.token_budget = 8192;
+  const ReplayReport free = run(o);
+  o.cache_bytes = 8 << 20;
+  const ReplayReport tight = run(o);
+  EXPECT_LT(tight.peak_running, free.peak_running);
+  EXPECT_EQ(tight.digest, free.digest);
+  std::int64_t bytes = 0;
+  for (const KindReport& k : tight.kinds)
+    bytes += k.state_bytes + k.cache_bytes;
+  EXPECT_LE(bytes, o.cache_bytes);
+}
+
+TEST(Replay, SaysHowMuchMemoryTheLongestRequestNeeds) {
+  ReplayOptions o = small_options();
+  o.cache_bytes = 1 << 20;
+  try {
+    run(o);
+    FAIL() << "no error";
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), HasSubstr("--cache-gb: expected at least"));
+    EXPECT_THAT(e.what(), HasSubstr("513 tokens"));
+  }
+}
+
+TEST(Replay, RefusesSplitWithoutAllState) {
+  ReplayOptions o = small_options();
+  o.op = ReplayOp::split;
+  EXPECT_THROW(run(o), Error);
+}
+
+// -- faults ---------------------------------------------------------------------------------------
+
+/// Passes everything on to a real device, with a chance to spoil what it is told or what it says.
+class FaultyDevice final : public ReplayDevice {
+ public:
+  using Spoil = std::function<void(StepInput&)>;
+
+  FaultyDevice(const ReplaySetup& setup, Spoil spoil)
+      : real_(make_host_device(setup)), spoil_(std::move(spoil)) {}
+
+  void begin_step(const StepInput& input) override {
+    input_ = input;
+    spoil_(input_);
+    real_->begin_step(input_);
+  }
+  void run_layer(std::size_t layer) override { real_->run_layer(layer); }
+  StepSeconds finish_step() override { return real_->finish_step(); }
+  void add_digests(std::size_t layer, std::span<const RowRef> rows, DigestOf which) override {
+    real_->add_digests(layer, rows, which);
+  }
+  std::vector<std::uint64_t> digests(DigestOf which) override { return real_->digests(which); }
+  void read_rows(std::size_t layer, std::span<const RowRef> rows, std::uint8_t* out) override {
+    real_->read_rows(layer, rows, out);
+  }
+  std::int64_t stray_bytes() override { return real_->stray_bytes(); }
+  std::string describe(std::size_t kind) override { return real_->describe(kind); }
+
+ private:
+  std::unique_ptr<ReplayDevice> real_;
+  Spoil spoil_;
+  StepInput input_;
+};
+
+ReplayReport run_spoiled(FaultyDevice::Spoil spoil) {
+  ReplayHooks hooks;
+  hooks.make_device = [&](const ReplaySetup& setup) {
+    return std::make_unique<FaultyDevice>(setup, spoil);
+  };
+  return run(small_options(), hooks);
+}
+
+TEST(Replay, AWrongTokenInAWindowIsSeen) {
+  bool spoiled = false;
+  const ReplayReport r = run_spoiled([&](StepInput& in) {
+    for (std::size_t i = 0; i < in.positions.size(); ++i) {
+      if (spoiled || in.requests[i] != 2 || in.positions[i] != 41) continue;
+      in.attempts[i] = 1;
+      spoiled = true;
+    }
+  });
+  EXPECT_FALSE(r.ok());
+  EXPECT_GT(r.kinds[1].verified.counts.further, 0);
+  EXPECT_THAT(r.kinds[1].verified.first_failure, HasSubstr("csa layer 0, request 2, row 10"));
+  EXPECT_NE(r.digest, run(small_options()).digest);
+}
+
+TEST(Replay, ARowThatWentElsewhereIsSeen) {
+  const ReplayReport r = run_spoiled([](StepInput& in) {
+    for (std::size_t i = 0; i < in.positions.size(); ++i) {
+      if (in.requests[i] == 1 && in.positions[i] == 127) in.kinds[0].kv_slots[i] = 1;  // null page
+    }
+  });
+  EXPECT_FALSE(r.ok());
+  EXPECT_GT(r.stray_bytes, 0);
+  EXPECT_GT(r.kinds[0].verified.counts.further + r.kinds[0].verified.counts.scales, 0);
+  EXPECT_EQ(r.kinds[1].verified.counts.further, 0) << "the others are as they should be";
+}
+
+TEST(Replay, ARowOverwrittenAfterItWasFinalIsSeen) {
+  std::int64_t victim = -1;
+  const ReplayReport r = run_spoiled([&](StepInput& in) {
+    for (std::size_t i = 0; i < in.positions.size(); ++i) {
+      if (in.requests[i] != 2) continue;
+      if (in.positions[i] == 3) victim = in.kinds[2].kv_slots[i];
+      if (in.positions[i] == 139) in.kinds[2].kv_slots[i] = victim;
+    }
+  });
+  EXPECT_EQ(r.changed_requests, 1);
+  EXPECT_FALSE(r.ok());
+}
+
+TEST(Replay, AFaultyOpIsReportedAsAnError) {
+  EXPECT_THROW(run_spoiled([](StepInput& in) {
+                 if (in.positions.back() > 100) in.kinds[0].state_slots[0] = 1 << 30;
+               }),
+               Error);
+}
+
+// -- interruption, report -------------------------------------------------------------------------
+
+TEST(Replay, StopsAfterTheStepItIsIn) {
+  std::atomic<bool> stop{false};
+  ReplayHooks hooks;
+  hooks.stop = &stop;
+  std::int64_t calls = 0;
+  hooks.after_step = [&](std::int64_t done, std::int64_t total, const ReplayReport& r) {
+    EXPECT_LT(done, total);
+    EXPECT_EQ(r.steps, ++calls);
+    if (calls == 9) stop = true;
+  };
+  const ReplayReport r = run(small_options(), hooks);
+  EXPECT_EQ(r.steps, 9);
+  EXPECT_TRUE(r.interrupted);
+  EXPECT_LT(r.requests_done, r.requests);
+  EXPECT_GT(r.kinds[1].verified.rows, 0);
+  EXPECT_TRUE(r.ok());
+  const ReplayOptions options = small_options();
+  const ReplayTitle title{"trace", "plain CSV", &options};
+  EXPECT_THAT(replay_table(title, r, false), HasSubstr("INTERRUPTED after"));
+  EXPECT_TRUE(replay_json(title, r).at("interrupted").get<bool>());
+}
+
+TEST(Replay, TableAndJsonSayTheSame) {
+  const ReplayOptions options = small_options();
+  const ReplayReport r = run(options);
+  const ReplayTitle title{"some.csv", "plain CSV", &options};
+  const std::string table = replay_table(title, r, false);
+  const nlohmann::json json = replay_json(title, r);
+  EXPECT_EQ(json.at("tokens"), r.tokens);
+  EXPECT_EQ(json.at("kinds").size(), 3U);
+  EXPECT_TRUE(json.at("ok").get<bool>());
+  EXPECT_THAT(table, HasSubstr(json.at("digest").get<std::string>()));
+  EXPECT_THAT(table, HasSubstr("verdict       verified\n"));
+  EXPECT_THAT(table, ::testing::Not(HasSubstr("\033"))) << "no colour unless asked for";
+}
+
+TEST(Replay, PercentilesAreByNearestRank) {
+  EXPECT_EQ(percentile({}, 0.5), 0);
+  EXPECT_EQ(percentile({3, 1, 2}, 0.5), 2);
+  EXPECT_EQ(percentile({3, 1, 2}, 0.99), 3);
+  EXPECT_EQ(percentile({4, 3, 1, 2}, 0.5), 2);
+}
+
+TEST(Replay, TakesTheFirstRequestsOfATrace) {
+  Trace t;
+  t.requests = small_traffic();
+  EXPECT_EQ(first_requests(t, 0, 0).size(), 8U);
+  EXPECT_EQ(first_requests(t, 3, 0).size(), 3U);
+  EXPECT_EQ(first_requests(t, 0, 319 + 129).size(), 2U);
+  EXPECT_EQ(first_requests(t, 0, 1).size(), 1U) << "at least one";
+}
+
+TEST(ReplayModel, KnowsTheModelsAndReadsLists) {
+  EXPECT_EQ(layers_of_model("flash"), (LayerCounts{20, 21, 21}));
+  EXPECT_EQ(layers_of_model("pro"), (LayerCounts{31, 30, 30}));
+  EXPECT_EQ(parse_layers("indexer=2,hca=1"), (LayerCounts{1, 0, 2}));
+  for (const char* bad : {"", "hca", "hca=", "hca=x", "hca=-1", "hca=1,", "hca=1,hca=2", "mla=1",
+                          "hca=1001", "hca=0", "hca=99999999999999999999"}) {
+    EXPECT_THROW(parse_layers(bad), Error) << bad;
+  }
+  const RowFormats usual = default_row_formats(Recipe::vllm);
+  EXPECT_EQ(parse_row_formats("csa=bf16", usual)[1], RowFormat::bf16);
+  EXPECT_EQ(default_row_formats(Recipe::deepseek)[2], RowFormat::index_mxfp4);
+  EXPECT_THROW(parse_row_formats("indexer=fp8_mla", usual), Error);
+  EXPECT_THROW(parse_row_formats("hca=fp7", usual), Error);
+  const Model m = make_model({2, 0, 1}, Recipe::vllm, usual);
+  EXPECT_EQ(m.kinds.size(), 2U);
+  EXPECT_EQ(m.layers.size(), 3U);
+}
+
+}  // namespace
+}  // namespace pleat::tools
