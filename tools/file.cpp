@@ -29,19 +29,32 @@ std::vector<std::uint8_t> read_file(const std::string& path) {
   return bytes;
 }
 
-std::string in_quotes(std::string_view text) {
+namespace {
+
+std::string escaped(std::string_view text, std::string_view special) {
   constexpr std::size_t kLongest = 60;
-  std::string out = "\"";
+  std::string out;
   for (const char c : text.substr(0, kLongest)) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7F) {
       out += fmt::format("\\x{:02x}", byte);
     } else {
-      if (c == '"' || c == '\\') out += '\\';
+      if (special.find(c) != std::string_view::npos) out += '\\';
       out += c;
     }
   }
-  return out + (text.size() > kLongest ? "...\"" : "\"");
+  if (text.size() > kLongest) out += "...";
+  return out;
+}
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+  return escaped(text, "");
+}
+
+std::string in_quotes(std::string_view text) {
+  return fmt::format("\"{}\"", escaped(text, "\"\\"));
 }
 
 }  // namespace pleat::tools

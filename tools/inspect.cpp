@@ -133,21 +133,22 @@ std::string show_file(const TensorFile& file, const std::optional<CaseHeader>& h
                     g.state_width(), g.state_width(), header->state_page_rows);
   }
   for (const auto& [key, value] : file.metadata) {
-    out += fmt::format("{}  {}\n", paint(Ink::dim, fmt::format("{:<18}", key)), in_quotes(value));
+    out += fmt::format("{}  {}\n", paint(Ink::dim, fmt::format("{:<18}", printable(key))),
+                       in_quotes(value));
   }
   if (!file.metadata.empty()) out += '\n';
   std::size_t name_width = 6;
   std::size_t shape_width = 5;
   for (const Tensor& t : file.tensors) {
-    name_width = std::max(name_width, t.name.size());
+    name_width = std::max(name_width, printable(t.name).size());
     shape_width = std::max(shape_width, fmt::format("{}", t.shape).size());
   }
   out += paint(Ink::title, fmt::format("{:<{}}  {:<5}  {:<{}}  {:>12}", "tensor", name_width,
                                        "dtype", "shape", shape_width, "bytes")) +
          '\n';
   for (const Tensor& t : file.tensors) {
-    out += fmt::format("{:<{}}  {:<5}  {:<{}}  {:>12}\n", t.name, name_width, name(t.element),
-                       fmt::format("{}", t.shape), shape_width, t.bytes.size());
+    out += fmt::format("{:<{}}  {:<5}  {:<{}}  {:>12}\n", printable(t.name), name_width,
+                       name(t.element), fmt::format("{}", t.shape), shape_width, t.bytes.size());
   }
   return out;
 }
@@ -200,7 +201,7 @@ std::string show_numbers(const Tensor& tensor, const std::optional<std::int64_t>
     throw fail("--row: expected 0 to {} (tensor {} is {}), got {}", rows - 1, tensor.name,
                describe(tensor), *row);
   }
-  std::string out = paint(Ink::title, tensor.name) + "  " + describe(tensor) + '\n';
+  std::string out = paint(Ink::title, printable(tensor.name)) + "  " + describe(tensor) + '\n';
   if (row || rows == 1) {
     return out + number_lines(numbers_of(tensor, row.value_or(0) * width), 0, width);
   }

@@ -1,0 +1,164 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/judge.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <functional>
+#include <string>
+
+#include "support/small_case.hpp"
+#include "tools/error.hpp"
+#include "tools/run_case.hpp"
+
+namespace pleat::tools {
+namespace {
+
+using test::make_small_case;
+using test::SmallCase;
+
+TensorFile result_of(const SmallCase& shape) {
+  Case c = make_case(make_small_case(shape), "x.st");
+  Exec exec;
+  exec.backend = Backend::reference;
+  run_case(c, exec, false);
+  return take_results(std::move(c));
+}
+
+Tensor copy_of(const Tensor& t, const std::string& name) {
+  Tensor c = make_tensor(name, t.element, t.shape);
+  std::memcpy(c.bytes.data(), t.bytes.data(), t.bytes.size());
+  return c;
+}
+
+/// Whether a result that `spoil` has changed is judged ok, by a case that expects what the
+/// reference gives.
+bool judged_ok(const SmallCase& shape, const std::function<void(TensorFile&)>& spoil) {
+  TensorFile file = make_small_case(shape);
+  for (const Tensor& t : result_of(shape).tensors) {
+    if (t.name == "compressed") {
+      Tensor wide = make_tensor("expect.compressed", Element::f64, t.shape);
+      for (std::size_t i = 0; i < t.bytes.size() / 4; ++i) {
+        wide.as<double>()[i] = t.as<float>()[i];
+      }
+      file.tensors.push_back(std::move(wide));
+    } else {
+      file.tensors.push_back(copy_of(t, "expect." + t.name));
+    }
+  }
+  Case expected = make_case(std::move(file), "x.st");
+  TensorFile result = result_of(shape);
+  spoil(result);
+  for (const Verdict& v : judge(expected, result, "result")) {
+    if (!v.ok) return false;
+  }
+  return true;
+}
+
+SmallCase shape_of(Op op) {
+  SmallCase c;
+  c.op = op;
+  return c;
+}
+
+const auto kUnchanged = [](TensorFile&) {};
+
+/// The first row that the case of csa writes: slot 1 or another one, found by what changed.
+std::uint8_t* written_row(TensorFile& f) {
+  Tensor* t = f.find("kv_cache");
+  for (std::size_t row = 0;; ++row) {
+    std::uint8_t* at = t->bytes.data() + row * 576;
+    if (at[0] != 0xA5 || at[1] != 0xA5 || at[2] != 0xA5) return at;
+  }
+}
+
+TEST(Judge, AResultThatIsAsExpected) {
+  for (const Op op :
+       {Op::save_state, Op::compress, Op::norm_rope_store, Op::compress_store, Op::step}) {
+    EXPECT_TRUE(judged_ok(shape_of(op), kUnchanged)) << name(op);
+  }
+}
+
+TEST(Judge, ACodeMayBeOneQuantumOffAndNoFurther) {
+  const SmallCase shape = shape_of(Op::compress_store);
+  EXPECT_TRUE(judged_ok(shape, [](TensorFile& f) { written_row(f)[0] ^= 1; }));
+  EXPECT_FALSE(judged_ok(shape, [](TensorFile& f) { written_row(f)[0] += 2; }));
+  EXPECT_FALSE(judged_ok(shape, [](TensorFile& f) {
+    for (int i = 0; i < 64; ++i)
+      written_row(f)[i] ^= 1;  // too many of them
+  }));
+}
+
+TEST(Judge, NoStrayByte) {
+  const SmallCase shape = shape_of(Op::compress_store);
+  EXPECT_FALSE(judged_ok(shape, [](TensorFile& f) { f.find("kv_cache")->bytes.data()[0] ^= 1; }))
+      << "row 0 belongs to no token";
+  EXPECT_FALSE(judged_ok(shape, [](TensorFile& f) {
+    Tensor* t = f.find("kv_cache");
+    t->bytes.data()[t->bytes.size() - 1] ^= 1;
+  })) << "padding";
+}
+
+TEST(Judge, StateToTheByteButForRowsThatMayStayOld) {
+  EXPECT_FALSE(
+      judged_ok(shape_of(Op::step), [](TensorFile& f) { f.find("state")->bytes.data()[7] ^= 1; }));
+  SmallCase tail = shape_of(Op::step);
+  tail.geometry = "hca";
+  tail.requests = {{0, 128 + 40}};  // positions 0 to 127 may stay old
+  tail.tail = true;
+  const TensorFile old = make_small_case(tail);
+  const TensorFile all = [&] {
+    SmallCase c = tail;
+    c.tail = false;
+    return result_of(c);
+  }();
+  EXPECT_TRUE(judged_ok(tail, kUnchanged));
+  const auto* slots = old.find("state_slots")->as<std::int64_t>();
+  const auto row_of = [](const Tensor& t, std::int64_t slot) {
+    return (slot / 8 * t.shape[1] + slot % 8 * 1024) * 4;
+  };
+  EXPECT_FALSE(judged_ok(tail, [&](TensorFile& f) {
+    Tensor* t = f.find("state");
+    t->bytes.data()[row_of(*t, slots[5])] ^= 1;  // neither old nor new
+  }));
+  EXPECT_FALSE(judged_ok(tail, [&](TensorFile& f) {
+    Tensor* t = f.find("state");
+    const std::int64_t at = row_of(*t, slots[150]);  // must be new, is old
+    std::memcpy(t->bytes.data() + at, old.find("state")->bytes.data() + at, 4096);
+  }));
+  EXPECT_NE(std::memcmp(all.find("state")->bytes.data(), old.find("state")->bytes.data(),
+                        all.find("state")->bytes.size()),
+            0);
+}
+
+TEST(Judge, PooledRowsWithinTheLimit) {
+  const SmallCase shape = shape_of(Op::compress);
+  const auto scaled = [&](float factor) {
+    return judged_ok(shape, [&](TensorFile& f) {
+      Tensor* t = f.find("compressed");
+      for (std::size_t i = 0; i < t->bytes.size() / 4; ++i)
+        t->as<float>()[i] *= factor;
+    });
+  };
+  EXPECT_TRUE(scaled(1.00001F));
+  EXPECT_FALSE(scaled(1.00003F));
+  EXPECT_FALSE(judged_ok(shape, [](TensorFile& f) { f.find("compressed")->as<float>()[0] = 1; }))
+      << "token 0 closes nothing";
+}
+
+TEST(Judge, WhatCannotBeComparedIsAnError) {
+  const SmallCase shape = shape_of(Op::step);
+  EXPECT_THROW(judged_ok(shape, [](TensorFile& f) { f.tensors.pop_back(); }), Error);
+  EXPECT_THROW(judged_ok(shape,
+                         [](TensorFile& f) {
+                           f.tensors.back() = make_tensor("kv_cache", Element::u8, {1, 4});
+                         }),
+               Error);
+  Case bare = make_case(make_small_case(shape), "x.st");
+  TensorFile result = result_of(shape);
+  EXPECT_THROW(judge(bare, result, "result"), Error);
+}
+
+}  // namespace
+}  // namespace pleat::tools

@@ -1,0 +1,143 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/quanta.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <vector>
+
+namespace pleat::tools {
+namespace {
+
+/// Two caches of two pages with two rows and 8 bytes of padding, equal to begin with.
+struct Caches {
+  explicit Caches(RowFormat format, const Geometry& g = Csa::value) {
+    compressor.geometry = g;
+    compressor.row_format = format;
+    layout = row_layout(format, g);
+    stride = layout.page_bytes(2) + 8;
+    a.assign(static_cast<std::size_t>(2 * stride), 0x35);
+    b = a;
+  }
+  TensorView view(std::vector<std::uint8_t>& v) const {
+    return TensorView::paged(v.data(), DType::u8, 2, 2, layout.row_bytes(), stride);
+  }
+  CacheDifference compare(const std::optional<std::vector<std::int64_t>>& slots = std::nullopt,
+                          float tolerance = 0) {
+    return compare_caches(compressor, view(a), view(b), slots, tolerance);
+  }
+  std::uint8_t& value(std::int64_t page, std::int64_t row, std::int64_t byte) {
+    return b[static_cast<std::size_t>(page * stride + layout.value_offset(row) + byte)];
+  }
+  std::uint8_t& scale(std::int64_t page, std::int64_t row, std::int64_t byte) {
+    return b[static_cast<std::size_t>(page * stride + layout.scale_offset(2, row) + byte)];
+  }
+
+  Compressor compressor;
+  RowLayout layout;
+  std::int64_t stride = 0;
+  std::vector<std::uint8_t> a, b;
+};
+
+TEST(Quanta, StepsBetweenCodes) {
+  EXPECT_EQ(quanta_between(Code::e4m3, 0x45, 0x46), 1);
+  EXPECT_EQ(quanta_between(Code::e4m3, 0x01, 0x81), 2);
+  EXPECT_EQ(quanta_between(Code::e4m3, 0x00, 0x80), 0);
+  EXPECT_EQ(quanta_between(Code::bf16, 0x3F80, 0x3F7F), 1);
+  EXPECT_EQ(quanta_between(Code::bf16, 0x8001, 0x0002), 3);
+  EXPECT_EQ(quanta_between(Code::e2m1, 0x1, 0x9), 2);
+  EXPECT_EQ(quanta_between(Code::e2m1, 0xF, 0x7), 14);
+}
+
+TEST(Quanta, EqualCachesHaveNoDifference) {
+  Caches c(RowFormat::fp8_mla);
+  const CacheDifference d = c.compare();
+  EXPECT_EQ(d.rows, 4);
+  EXPECT_EQ(d.rows_different, 0);
+  EXPECT_EQ(d.counts, (CodeCounts{4 * 512, 0, 0, 0}));
+  EXPECT_EQ(d.bytes, 0);
+  EXPECT_FALSE(d.first);
+}
+
+TEST(Quanta, Fp8MlaCodesScalesAndPadding) {
+  Caches c(RowFormat::fp8_mla);
+  c.value(1, 0, 70) = 0x36;   // channel 70, one quantum
+  c.value(1, 1, 3) = 0x38;    // channel 3, three quanta
+  c.value(1, 1, 448) = 0x36;  // low byte of channel 448, bf16: one step
+  CacheDifference d = c.compare();
+  EXPECT_EQ(d.counts, (CodeCounts{4 * 512, 2, 1, 0}));
+  EXPECT_EQ(d.rows_different, 2);
+  EXPECT_EQ(d.first, (Place{1, 0, 70}));
+  EXPECT_EQ(d.bytes, 3);
+  EXPECT_EQ(d.stray_bytes, 0);
+
+  c.scale(1, 1, 0) = 0x36;  // the block of channel 3: its codes are no longer counted
+  c.scale(0, 0, 7) = 0x00;  // the spare byte
+  c.b[static_cast<std::size_t>(c.stride - 1)] = 0;
+  d = c.compare();
+  EXPECT_EQ(d.counts, (CodeCounts{4 * 512, 2, 0, 2}));
+  EXPECT_EQ(d.first, (Place{0, 0, 448}));
+  EXPECT_EQ(d.stray_bytes, 1);
+  EXPECT_EQ(d.first_stray, c.stride - 1);
+}
+
+TEST(Quanta, RowsThatNobodyAskedAboutAreStray) {
+  Caches c(RowFormat::fp8_mla);
+  c.value(0, 1, 5) = 0x36;
+  EXPECT_EQ(c.compare({{0, 2}}).stray_bytes, 1);
+  EXPECT_EQ(c.compare({{0, 2}}).rows_different, 0);
+  EXPECT_EQ(c.compare({{1}}).stray_bytes, 0);
+  EXPECT_EQ(c.compare({{1}}).counts, (CodeCounts{512, 1, 0, 0}));
+}
+
+TEST(Quanta, Bf16AndTensorScaledRows) {
+  Caches bf16(RowFormat::bf16);
+  bf16.value(0, 0, 2) = 0x37;  // channel 1: two steps
+  EXPECT_EQ(bf16.compare().counts, (CodeCounts{4 * 512, 0, 1, 0}));
+  EXPECT_EQ(bf16.compare().first, (Place{0, 0, 1}));
+  Caches fp8(RowFormat::fp8_tensor);
+  fp8.value(1, 1, 511) = 0x34;
+  EXPECT_EQ(fp8.compare().counts, (CodeCounts{4 * 512, 1, 0, 0}));
+  EXPECT_EQ(fp8.compare().first, (Place{1, 1, 511}));
+}
+
+TEST(Quanta, IndexFp8ScalesByBytesOrByValue) {
+  Caches c(RowFormat::index_fp8, Indexer::value);
+  float scale = 0;
+  std::memcpy(&scale, &c.scale(0, 1, 0), sizeof scale);
+  scale *= 1.0F + 1e-6F;
+  std::memcpy(&c.scale(0, 1, 0), &scale, sizeof scale);
+  EXPECT_EQ(c.compare().counts.scales, 1);
+  EXPECT_EQ(c.compare({}, 4e-6F).counts.scales, 0);
+  EXPECT_EQ(c.compare({}, 4e-6F).rows_different, 1);
+  scale *= 1.0F + 1e-5F;
+  std::memcpy(&c.scale(0, 1, 0), &scale, sizeof scale);
+  EXPECT_EQ(c.compare({}, 4e-6F).counts.scales, 1);
+}
+
+TEST(Quanta, Mxfp4Nibbles) {
+  Caches c(RowFormat::index_mxfp4, Indexer::value);
+  c.value(0, 0, 17) = 0x46;  // 0x35 before: channel 34 5 -> 6, channel 35 3 -> 4
+  c.value(0, 1, 0) = 0xB5;   // channel 1: 3 -> -3
+  c.scale(1, 0, 3) = 0x36;
+  const CacheDifference d = c.compare();
+  EXPECT_EQ(d.counts, (CodeCounts{4 * 128, 2, 1, 1}));
+  EXPECT_EQ(d.first, (Place{0, 0, 34}));
+}
+
+TEST(Quanta, NumbersInSteps) {
+  const float a[] = {1.0F, -0.0F, 2.0F, 3.0F};
+  const float b[] = {1.0F, 0.0F, 2.0000002F, 3.0F};
+  const NumberDifference d = compare_numbers(DType::f32, a, b, 4);
+  EXPECT_EQ(d.different, 2);
+  EXPECT_EQ(d.first, 1);
+  EXPECT_EQ(d.largest_ulps, 1);
+  const std::uint16_t x[] = {0x3F80, 0x0001};
+  const std::uint16_t y[] = {0x3F84, 0x8001};
+  EXPECT_EQ(compare_numbers(DType::bf16, x, y, 2).largest_ulps, 4);
+  EXPECT_EQ(compare_numbers(DType::bf16, x, x, 2).first, -1);
+}
+
+}  // namespace
+}  // namespace pleat::tools
