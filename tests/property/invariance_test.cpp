@@ -4,6 +4,8 @@
 
 #include <pleat/pleat.hpp>
 
+#include <ostream>
+
 #include "support/engine.hpp"
 #include "support/machines.hpp"
 #include "support/random.hpp"
@@ -25,6 +27,10 @@ struct Kind {
   std::int64_t longest;  ///< tokens of a request
   std::int64_t rounds;
 };
+
+void PrintTo(const Kind& k, std::ostream* out) {
+  *out << k.name;
+}
 
 const std::vector<RowFormat> kAttention{RowFormat::fp8_mla, RowFormat::bf16, RowFormat::fp8_tensor};
 const std::vector<RowFormat> kIndex{RowFormat::index_fp8, RowFormat::index_mxfp4};

@@ -235,8 +235,10 @@ EngineShape random_shape(const Geometry& g, std::uint64_t seed) {
   s.state_rows = random.pick<std::int64_t>({1, 3, 4, 7, 8, 16, 64, 128});
   if (s.layout == StateLayout::ring) {
     const bool from_state = s.path != EngineShape::Path::step;
+    // What the library asks of a ring, and what pooling a whole chunk from it needs.
     const std::int64_t least =
-        g.window() - 1 + (from_state ? s.max_chunk : std::max(1, s.write.rollback));
+        std::max(g.window() + s.write.rollback,
+                 from_state ? g.window() - 1 + static_cast<std::int32_t>(s.max_chunk) : 0);
     s.state_rows = least + random.pick<std::int64_t>({0, 0, 1, 5, 32});
   }
   s.state_gap = random.pick<std::int64_t>({0, 8, 144, 2 * g.row_width()});
