@@ -9,8 +9,8 @@
 #include "tools/error.hpp"
 #include "tools/trace.hpp"
 
-/// Any bytes are either a trace whose every request keeps the promises of trace.hpp, or refused with
-/// a message that starts with the file.
+/// Any bytes are either a trace whose every request keeps the promises of trace.hpp, or refused
+/// with a message that starts with the file.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace pleat::tools;
   try {

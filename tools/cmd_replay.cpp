@@ -70,6 +70,7 @@ DType dtype_of(const std::string& text) {
 ReplayOptions options_of(const CommandLine& c) {
   ReplayOptions o = c.replay;
   o.exec = exec_of(c.exec);
+  if (c.exec.backend == "auto" && !replay_runs_on(o.exec.backend)) o.exec.backend = Backend::cpu;
   const auto recipe = named(kRecipes, c.recipe);
   if (!recipe) throw fail("--recipe: expected one of {}, got {}", names_of(kRecipes), c.recipe);
   o.recipe = *recipe;
@@ -116,8 +117,16 @@ void write_json(const std::string& path, const nlohmann::json& json) {
   if (!out) throw fail("--json {}: expected a file that can be written", path);
 }
 
+/// Before the work, not after it.
+void check_writable(const std::string& path) {
+  if (!path.empty() && !std::ofstream(path, std::ios::app)) {
+    throw fail("--json {}: expected a file that can be written", path);
+  }
+}
+
 int run(const CommandLine& c) {
   const ReplayOptions options = options_of(c);
+  check_writable(c.json);
   const Trace trace = read_trace(c.trace);
   const std::vector<TraceRequest> requests = first_requests(trace, c.requests, c.tokens);
 

@@ -83,7 +83,7 @@ class Replayer {
     for (const std::size_t p : setup_.plan_of_kinds()) {
       plans_ = std::max(plans_, static_cast<std::int64_t>(p) + 1);
     }
-    device_ = hooks.make_device ? hooks.make_device(setup_) : make_host_device(setup_);
+    device_ = hooks.make_device ? hooks.make_device(setup_) : make_replay_device(setup_);
   }
 
   ReplayReport run();

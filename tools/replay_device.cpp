@@ -4,6 +4,12 @@
 
 #include <algorithm>
 
+#include "tools/error.hpp"
+#if PLEAT_HAVE_CUDA && __has_include("tools/replay_cuda.hpp")
+#include "tools/replay_cuda.hpp"
+#define PLEAT_REPLAY_ON_CUDA 1
+#endif
+
 namespace pleat::tools {
 
 std::vector<std::size_t> ReplaySetup::plan_of_kinds() const {
@@ -17,6 +23,25 @@ std::vector<std::size_t> ReplaySetup::plan_of_kinds() const {
     if (at == folds.end()) folds.push_back(fold);
   }
   return plans;
+}
+
+bool replay_runs_on(Backend backend) {
+#if !PLEAT_REPLAY_ON_CUDA
+  if (backend == Backend::cuda) return false;
+#endif
+  return available(backend);
+}
+
+std::unique_ptr<ReplayDevice> make_replay_device(const ReplaySetup& setup) {
+  const Backend backend = setup.exec.backend;
+  if (!replay_runs_on(backend)) {
+    throw fail("--backend: expected one that this build and machine can replay on, got {}",
+               name(backend));
+  }
+#if PLEAT_REPLAY_ON_CUDA
+  if (backend == Backend::cuda) return make_cuda_device(setup);
+#endif
+  return make_host_device(setup);
 }
 
 }  // namespace pleat::tools

@@ -111,4 +111,9 @@ class ReplayDevice {
 /// On the host, for the backends cpu and reference.
 std::unique_ptr<ReplayDevice> make_host_device(const ReplaySetup& setup);
 
+/// Whether a replay can run on this backend in this build and on this machine.
+bool replay_runs_on(Backend backend);
+/// By setup.exec.backend. Throws Error where replay_runs_on() says no.
+std::unique_ptr<ReplayDevice> make_replay_device(const ReplaySetup& setup);
+
 }  // namespace pleat::tools

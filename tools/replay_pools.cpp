@@ -10,7 +10,7 @@ namespace pleat::tools {
 namespace {
 
 /// Tight memory still leaves room for a prompt chunk of this many tokens.
-constexpr std::int64_t kLeastChunk = 1024;
+constexpr std::int64_t kLeastChunk = 256;
 
 ScheduleTotals dry_run(const std::vector<TraceRequest>& requests, const ScheduleOptions& options,
                        const std::vector<PageRules>& rules) {

@@ -80,6 +80,7 @@ RowVerifier::RowVerifier(const ReplaySetup& setup, double rate)
 }
 
 bool RowVerifier::sampled(std::size_t layer, std::int64_t request, std::int64_t row) const {
+  if (row == 0) return threshold_ > 0;
   std::uint64_t h = mix_in(setup_.seed, 0x73616D70U);  // apart from the generator's counters
   h = mix_in(h, setup_.model.identity(setup_.model.layers[layer]));
   h = mix_in(h, static_cast<std::uint64_t>(request));

@@ -32,7 +32,8 @@ struct VerifyTotals {
 /// other: bf16 numbers that a rotation cancels to almost 0) a difference counts as one quantum.
 class RowVerifier {
  public:
-  /// About `rate` of all rows are looked at, by a hash of (layer, request, row) alone.
+  /// Row 0 of every request, whose window reaches before the request, and about `rate` of all rows
+  /// are looked at, by a hash of (layer, request, row) alone; none when the rate is 0.
   RowVerifier(const ReplaySetup& setup, double rate);
 
   [[nodiscard]] bool sampled(std::size_t layer, std::int64_t request, std::int64_t row) const;
