@@ -8,15 +8,11 @@
 #include "api/plan_layout.hpp"
 #include "api/refuse.hpp"
 #include "api/validate.hpp"
+#include "cpu/backend.hpp"
 #include "reference/backend.hpp"
 
-#if __has_include("cpu/backend.hpp")
-#include "cpu/backend.hpp"
-#define PLEAT_HAVE_CPU 1
-#endif
-#if PLEAT_HAVE_CUDA && __has_include("cuda/backend.hpp")
+#if PLEAT_HAVE_CUDA
 #include "cuda/backend.hpp"
-#define PLEAT_CUDA_LINKED 1
 #endif
 
 #include <string>
@@ -34,15 +30,11 @@ struct BackendCalls {
 constexpr BackendCalls calls_of(Backend backend) {
   switch (backend) {
     case Backend::cpu:
-#if PLEAT_HAVE_CPU
       return {cpu::available, cpu::run, cpu::describe, nullptr};
-#else
-      return {nullptr, nullptr, nullptr, "this build has no CPU backend"};
-#endif
     case Backend::reference:
       return {reference::available, reference::run, reference::describe, nullptr};
     case Backend::cuda:
-#if PLEAT_CUDA_LINKED
+#if PLEAT_HAVE_CUDA
       return {cuda::available, cuda::run, cuda::describe, nullptr};
 #else
       return {nullptr, nullptr, nullptr, "this build has no CUDA backend"};
@@ -63,9 +55,7 @@ Status admit(Op op, const Call& call, const Exec& exec) {
     return api::refusal(StatusCode::unsupported, "exec.backend", "one that this machine can run",
                         std::string(name(exec.backend)) + ": no usable device");
   }
-#if PLEAT_HAVE_CPU
   if (exec.backend == Backend::cpu) return cpu::check_target(exec.simd);
-#endif
   return {};
 }
 

@@ -92,7 +92,7 @@ const Refusal kOverlaps[] = {
      {"compressed: expected memory apart from state.pages, got bytes"}},
     {"state_on_the_projection",
      Op::save_state,
-     SPOIL(c.state.pages.data = c.projection.data),
+     SPOIL(c.projection.data = c.state.pages.data),
      {"state.pages: expected memory apart from projection, got bytes"}},
     {"state_on_the_projection_in_step",
      Op::step,
