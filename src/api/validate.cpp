@@ -48,10 +48,9 @@ Status check_geometry(const Geometry& g, Backend backend) {
   }
   const bool compiled = g == Hca::value || g == Csa::value || g == Indexer::value;
   if (!compiled && backend == Backend::cuda) {
-    return refusal(
-        StatusCode::unsupported, "compressor.geometry",
-        "hca, csa or indexer on backend cuda (cpu and reference take any)",
-        describe_geometry(g));
+    return refusal(StatusCode::unsupported, "compressor.geometry",
+                   "hca, csa or indexer on backend cuda (cpu and reference take any)",
+                   describe_geometry(g));
   }
   return {};
 }
