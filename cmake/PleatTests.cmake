@@ -48,6 +48,10 @@ foreach(_test IN LISTS _pleat_tests)
     target_link_libraries(${_name} PRIVATE CUDA::cudart_static)
   endif()
   # The parameters' own names: GoogleTest prints a struct without a printer as its bytes.
+  if(_name STREQUAL "tools.cli_test" AND TARGET pleat_cli)
+    target_compile_definitions(${_name} PRIVATE PLEAT_PROGRAM="$<TARGET_FILE:pleat_cli>")
+    add_dependencies(${_name} pleat_cli)
+  endif()
   gtest_discover_tests(${_name} TEST_PREFIX ${_name}: NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60
                        PROPERTIES LABELS ${_labels} TIMEOUT 600)
 endforeach()

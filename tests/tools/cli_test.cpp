@@ -1,0 +1,212 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The program as a user meets it: help, exit statuses, and a case through apply, verify and
+// inspect.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "support/small_case.hpp"
+#include "tools/safetensors.hpp"
+
+namespace pleat::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::Not;
+
+struct Outcome {
+  int exit = -1;
+  std::string text;  ///< stdout and stderr
+};
+
+Outcome pleat(const std::string& arguments) {
+  Outcome out;
+  std::FILE* pipe = popen((PLEAT_PROGRAM " " + arguments + " 2>&1").c_str(), "r");
+  if (pipe == nullptr) return out;
+  std::array<char, 4096> chunk{};
+  while (std::size_t n = std::fread(chunk.data(), 1, chunk.size(), pipe)) {
+    out.text.append(chunk.data(), n);
+  }
+  const int status = pclose(pipe);
+  out.exit = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return out;
+}
+
+class Cli : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ =
+        fs::path(testing::TempDir()) /
+        ("pleat_cli_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  [[nodiscard]] std::string path(const std::string& name) const {
+    return (folder_ / name).string();
+  }
+  std::string write_case(const std::string& name, const SmallCase& shape = {}) const {
+    tools::write_safetensors(path(name), make_small_case(shape));
+    return path(name);
+  }
+
+ private:
+  fs::path folder_;
+};
+
+TEST_F(Cli, HelpOfEveryCommandEndsWithAnExample) {
+  const Outcome top = pleat("--help");
+  EXPECT_EQ(top.exit, 0);
+  for (const std::string command : {"replay", "apply", "verify", "inspect", "bench"}) {
+    EXPECT_THAT(top.text, HasSubstr("\n  " + command + " "));
+    const Outcome help = pleat(command + " --help");
+    EXPECT_EQ(help.exit, 0);
+    const std::size_t example = help.text.rfind("Example");
+    ASSERT_NE(example, std::string::npos) << command;
+    EXPECT_THAT(help.text.substr(example), HasSubstr("pleat " + command + " "));
+    std::size_t begin = 0;
+    for (std::size_t end; (end = help.text.find('\n', begin)) != std::string::npos;
+         begin = end + 1) {
+      EXPECT_LE(end - begin, 100U) << help.text.substr(begin, end - begin);
+    }
+  }
+}
+
+TEST_F(Cli, VersionNamesTheBackends) {
+  const Outcome out = pleat("--version");
+  EXPECT_EQ(out.exit, 0);
+  EXPECT_THAT(out.text, testing::MatchesRegex("pleat [0-9.]+ \\(backends: cpu, reference.*\\)\n"));
+}
+
+TEST_F(Cli, WrongArgumentsExitWithTwo) {
+  for (const char* arguments :
+       {"", "fold", "apply", "apply x --out", "verify only_one", "inspect", "bench --suite gpu",
+        "apply x --out y --backend fpga", "apply x --out y --threads -1", "inspect x --page one",
+        "bench --windows 1", "replay"}) {
+    const Outcome out = pleat(arguments);
+    EXPECT_EQ(out.exit, 2) << arguments << ": " << out.text;
+    EXPECT_FALSE(out.text.empty()) << arguments;
+  }
+}
+
+TEST_F(Cli, BackendsGiveTheSameBytes) {
+  const std::string one = write_case("a.st");
+  SmallCase hca;
+  hca.geometry = "hca";
+  hca.tail = true;
+  const std::string two = write_case("b.st", hca);
+  const std::array<std::string, 4> ways{"reference", "cpu", "cpu --threads 1 --with-plan",
+                                        "cpu --checked"};
+  for (std::size_t i = 0; i < ways.size(); ++i) {
+    const std::string out = path("out" + std::to_string(i));
+    const Outcome ran =
+        pleat("apply " + one + " " + two + " --out " + out + "/ --backend " + ways[i]);
+    ASSERT_EQ(ran.exit, 0) << ran.text;
+    EXPECT_THAT(ran.text, HasSubstr("hca     vllm        fp8_mla"));
+    for (const std::string name : {"/a.st", "/b.st"}) {
+      const Outcome same = pleat("verify " + path("out0") + name + " " + out + name);
+      EXPECT_EQ(same.exit, 0) << ways[i] << same.text;
+      EXPECT_THAT(same.text, HasSubstr("\nequal\n"));
+    }
+  }
+}
+
+TEST_F(Cli, VerifyExplainsWhatDiffers) {
+  const std::string file = write_case("a.st");
+  ASSERT_EQ(pleat("apply " + file + " --out " + path("r.st") + " --backend reference").exit, 0);
+  tools::TensorFile r = tools::read_safetensors(path("r.st"));
+  r.find("kv_cache")->bytes.data()[0] = 0x11;
+  r.find("state")->as<float>()[2049] += 1;
+  tools::write_safetensors(path("s.st"), r);
+  const Outcome out = pleat("verify " + path("r.st") + " " + path("s.st"));
+  EXPECT_EQ(out.exit, 1);
+  EXPECT_THAT(out.text, HasSubstr("first     page 0, row 0, channel 0: code 0xa5"));
+  EXPECT_THAT(out.text, HasSubstr("first     page 0, row 1, kv channel 1: "));
+  EXPECT_THAT(out.text, HasSubstr("\ndifferent\n"));
+  EXPECT_EQ(pleat("verify --quiet " + path("r.st") + " " + path("s.st")).text, "");
+}
+
+TEST_F(Cli, VerifyRefusesWhatCannotBeCompared) {
+  const std::string file = write_case("a.st");
+  SmallCase stores;
+  stores.op = Op::compress_store;
+  const std::string other = write_case("b.st", stores);
+  ASSERT_EQ(pleat("apply " + file + " " + other + " --out " + path("r/")).exit, 0);
+  const Outcome missing = pleat("verify " + path("r/a.st") + " " + path("r/b.st"));
+  EXPECT_EQ(missing.exit, 2);
+  EXPECT_THAT(missing.text, HasSubstr("tensor state is missing from"));
+  EXPECT_EQ(pleat("verify " + file + " " + path("r/a.st")).exit, 2) << "it expects nothing";
+  EXPECT_EQ(pleat("verify --judge " + file + " " + path("r/a.st")).exit, 2);
+  EXPECT_EQ(pleat("verify " + path("none.st") + " " + path("r/a.st")).exit, 2);
+}
+
+TEST_F(Cli, ApplyRefusesAndWritesNothing) {
+  const std::string good = write_case("good.st");
+  std::ofstream(path("bad.st")) << "not a case";
+  const Outcome out = pleat("apply " + path("bad.st") + " " + good + " --out " + path("r/"));
+  EXPECT_EQ(out.exit, 2);
+  EXPECT_THAT(out.text, HasSubstr("bad.st: byte 0: header length"));
+  EXPECT_FALSE(fs::exists(path("r/bad.st")));
+  EXPECT_TRUE(fs::exists(path("r/good.st"))) << "one bad case does not stop the others";
+  const Outcome over = pleat("apply " + good + " --out " + good);
+  EXPECT_EQ(over.exit, 2);
+  EXPECT_THAT(over.text, HasSubstr("would overwrite the case"));
+}
+
+TEST_F(Cli, CheckedModeNamesTheFirstBadToken) {
+  tools::TensorFile f = make_small_case({});
+  f.find("token_to_req")->as<std::int32_t>()[3] = 77;
+  tools::write_safetensors(path("a.st"), f);
+  const Outcome out = pleat("apply " + path("a.st") + " --out " + path("r.st") + " --checked");
+  EXPECT_EQ(out.exit, 2);
+  EXPECT_THAT(out.text, HasSubstr("token_to_req"));
+  EXPECT_THAT(out.text, HasSubstr("77"));
+  EXPECT_FALSE(fs::exists(path("r.st")));
+}
+
+TEST_F(Cli, InspectShowsPagesRowsAndMaps) {
+  const std::string file = write_case("a.st");
+  ASSERT_EQ(pleat("apply " + file + " --out " + path("r.st")).exit, 0);
+  EXPECT_THAT(pleat("inspect " + path("r.st")).text, HasSubstr("recipe vllm"));
+  EXPECT_THAT(pleat("inspect " + path("r.st") + " --map").text, HasSubstr("vvvvbbbbbbbb  row 1"));
+  EXPECT_THAT(pleat("inspect " + path("r.st") + " --row 1").text, HasSubstr("channels 448 to 511"));
+  EXPECT_THAT(pleat("inspect " + file + " --tensor positions").text, HasSubstr("I64 ["));
+  EXPECT_THAT(pleat("inspect " + path("r.st")).text, Not(HasSubstr("\x1b"))) << "not a terminal";
+  EXPECT_THAT(pleat("inspect " + path("r.st") + " --color always").text, HasSubstr("\x1b[1m"));
+  for (const char* wrong : {" --page 99", " --row 4", " --tensor nope", " --tensor state --map"}) {
+    EXPECT_EQ(pleat("inspect " + path("r.st") + wrong).exit, 2) << wrong;
+  }
+}
+
+TEST_F(Cli, BenchWritesItsReport) {
+  const Outcome out = pleat(
+      "bench --geometry indexer --op step --windows 64 --seconds 0 --threads 1 --commit abc "
+      "--json " +
+      path("b.json"));
+  ASSERT_EQ(out.exit, 0) << out.text;
+  EXPECT_THAT(out.text, HasSubstr("indexer  step                 64"));
+  std::ifstream in(path("b.json"));
+  const auto report = nlohmann::json::parse(in);
+  EXPECT_EQ(report.at("format"), "pleat-bench/1");
+  EXPECT_EQ(report.at("header").at("commit"), "abc");
+  const auto& row = report.at("rows").at(0);
+  EXPECT_EQ(row.at("bytes_read"), 64 * 4 * 512 * 4);
+  EXPECT_EQ(row.at("bytes_written"), 64 * 132);
+  EXPECT_GE(row.at("samples"), 11);
+  EXPECT_GT(row.at("percent_of_limit"), 0);
+  EXPECT_EQ(pleat("bench --json " + path("b.json") + "/c.json").exit, 2) << "not a folder";
+}
+
+}  // namespace
+}  // namespace pleat::test
