@@ -4,7 +4,7 @@
 """The float64 oracle over a folder of cases, in one process.
 
     oracle_judge.py ORACLE make CASES --seed S    make every case of a seed
-    oracle_judge.py ORACLE judge CASES RESULTS    judge each CASES/x by RESULTS/x; exit 1 if any fails
+    oracle_judge.py ORACLE judge CASES RESULTS    judge RESULTS/x by CASES/x; exit 1 if any fails
 
 ORACLE is the path of oracle.py. One thing of it is put right here: given a BF16 `proj` it takes the
 16-bit patterns for whole numbers (row() casts them to float32 as they are), so that its expected
