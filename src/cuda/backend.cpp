@@ -139,11 +139,9 @@ std::string describe(Op op, const Call& call, const Exec& exec) {
   const Geometry& g = call.compressor.geometry;
   const char* family = g == Hca::value ? "hca" : g == Csa::value ? "csa" : "indexer";
   const char* why = why_not_special(op, call);
-  return fmt::format("cuda/{}-{} {} blocks of {}, {}{}{}", family,
-                     t.special ? "special" : "generic", t.fold_blocks + t.save_blocks,
-                     t.cluster > 1 ? fmt::format("clusters of {}", t.cluster) : "no cluster",
-                     t.fast ? "fast" : "exact", why != nullptr ? ": " : "",
-                     why != nullptr ? why : "");
+  return fmt::format("cuda/{}-{}, {}, {}{}{}", family, t.special ? "special" : "generic",
+                     t.cluster > 1 ? "clusters of 8" : "no cluster", t.fast ? "fast" : "exact",
+                     why != nullptr ? ": " : "", why != nullptr ? why : "");
 }
 
 }  // namespace pleat::cuda

@@ -94,7 +94,8 @@ __device__ __forceinline__ Quad pool_window(const FoldParams& p, const PlanEntry
 }
 
 template <class G, class S, class P, int PageRows, int CacheRows, bool Fast>
-__global__ void __launch_bounds__(kCsaThreads, 3) csa_kernel(const __grid_constant__ FoldParams p) {
+__global__ void __launch_bounds__(kCsaThreads, sizeof(S) == sizeof(P) ? 3 : 2)
+    csa_kernel(const __grid_constant__ FoldParams p) {
   static_assert(G::overlap && G::window == kGroupRows);
   constexpr int row_threads = G::head_dim / 4;
   constexpr int workers = kCsaThreads / row_threads;  // windows a block folds at once
@@ -122,11 +123,9 @@ __global__ void __launch_bounds__(kCsaThreads, 3) csa_kernel(const __grid_consta
   WindowList list;
   const int first = static_cast<int>(blockIdx.x) * workers + worker;
   if (p.plan != nullptr) {
-    list = {p.entries, p.plan->closing, first, p.fold_blocks * workers};
+    list = plan_windows(p, first, p.fold_blocks * workers);
   } else {
-    list = scan_chunk<G>(p, static_cast<int>(blockIdx.x), found);
-    list.first = worker;
-    list.stride = workers;
+    list = scan_chunk<G>(p, static_cast<int>(blockIdx.x), worker, workers, found);
   }
 
   RawRow rows[G::window];
@@ -134,13 +133,13 @@ __global__ void __launch_bounds__(kCsaThreads, 3) csa_kernel(const __grid_consta
   PlanEntry entry{};
   PlanEntry next{};
   if (index < list.count) {
-    entry = list.entries[index];
+    entry = list.head[0];
     if (p.output == Output::cache) fetch_late<G>(p, entry, rotated, lane % 16, late[0][tid]);
     issue_window<G, S, P, PageRows>(p, entry, group_pages<G, PageRows>(p, entry), channel, rows);
   }
   GroupPages next_pages{0, 0};
   if (index + list.stride < list.count) {
-    next = list.entries[index + list.stride];
+    next = list.head[1];
     next_pages = group_pages<G, PageRows>(p, next);
   }
 

@@ -214,9 +214,9 @@ __global__ void __launch_bounds__(kHcaThreads, (kHcaBlocks<S, P, PageRows, Clust
   WindowList list;
   const int worker = static_cast<int>(blockIdx.x) / Cluster;
   if (p.plan != nullptr) {
-    list = {p.entries, p.plan->closing, worker, p.fold_blocks / Cluster};
+    list = plan_windows(p, worker, p.fold_blocks / Cluster);
   } else {
-    list = scan_chunk<G>(p, worker, sh.found);
+    list = scan_chunk<G>(p, worker, 0, 1, sh.found);
   }
 
   HcaRows<G> rows;
@@ -225,14 +225,14 @@ __global__ void __launch_bounds__(kHcaThreads, (kHcaBlocks<S, P, PageRows, Clust
   PlanEntry next{};
   std::int32_t next_page = 0;
   if (index < list.count) {
-    entry = list.entries[index];
+    entry = list.head[0];
     const std::int32_t page = group_page<G, PageRows>(p, entry, group);
     fetch_smaller(entry, 0);
     issue_rows<G, S, P, PageRows>(p, entry, page, group, first_tile * kTileChannels + 4 * quad,
                                   rows);
   }
   if (index + list.stride < list.count) {
-    next = list.entries[index + list.stride];
+    next = list.head[1];
     next_page = group_page<G, PageRows>(p, next, group);
   }
 #if __CUDA_ARCH__ >= 900

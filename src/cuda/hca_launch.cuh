@@ -10,17 +10,51 @@ namespace pleat::cuda {
 inline constexpr int kHcaPageRows = 8;   ///< state pages of the special layout
 inline constexpr int kHcaCacheRows = 2;  ///< rows of a cache page of 256 tokens
 
+/// What the first launch of a kernel finds out: its shared memory raised, and how many clusters the
+/// device runs at once (GPCs differ in size, so it is not the multiprocessors' number that says
+/// it).
+struct Resident {
+  cudaError_t error = cudaSuccess;
+  int clusters = 0;
+};
+
+template <class Kernel>
+Resident resident_clusters(Kernel* kernel, int cluster, int shared) {
+  Resident r;
+  r.error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
+  if (r.error != cudaSuccess) return r;
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeClusterDimension;
+  attribute.val.clusterDim.x = static_cast<unsigned>(cluster);
+  attribute.val.clusterDim.y = 1;
+  attribute.val.clusterDim.z = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(cluster));
+  config.blockDim = dim3(kHcaThreads);
+  config.dynamicSmemBytes = static_cast<std::size_t>(shared);
+  config.attrs = &attribute;
+  config.numAttrs = 1;
+  r.error = cudaOccupancyMaxActiveClusters(&r.clusters, kernel, &config);
+  return r;
+}
+
 template <class S, class P, int PageRows, int CacheRows, int Cluster, bool Fast>
 cudaError_t launch_hca_kernel(const FoldParams& p, const FoldTuning& t, cudaStream_t stream) {
   auto* kernel = hca_kernel<Hca, S, P, PageRows, CacheRows, Cluster, Fast>;
   constexpr int shared = kApeBytes<Hca, Cluster>;
-  if constexpr (shared > 0) {
-    static const cudaError_t raised =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
-    if (raised != cudaSuccess) return raised;
+  FoldParams q = p;
+  if constexpr (Cluster > 1) {
+    static const Resident resident = resident_clusters(kernel, Cluster, shared);
+    if (resident.error != cudaSuccess) return resident.error;
+    if (p.plan != nullptr && resident.clusters > 0) {
+      // clusters that wait for others to end would double the time: fewer, with a loop
+      const int wanted = t.fold_blocks / Cluster;
+      const int rounds = (wanted + resident.clusters - 1) / resident.clusters;
+      q.fold_blocks = rounds > 1 ? (wanted + rounds - 1) / rounds * Cluster : t.fold_blocks;
+    }
   }
-  return launch(kernel, t.fold_blocks + t.save_blocks, kHcaThreads, Cluster, shared, t.chained,
-                stream, p);
+  return launch(kernel, q.fold_blocks + t.save_blocks, kHcaThreads, Cluster, shared, t.chained,
+                stream, q);
 }
 
 template <class S, class P, int PageRows, int CacheRows>

@@ -30,12 +30,13 @@ __device__ __forceinline__ void save_rows(const FoldParams& p, int index, int bl
   constexpr int quads = G::row_width / 4 / Threads;
   static_assert(quads * 4 * Threads == G::row_width);
   constexpr int kRows = quads >= 4 ? 1 : 4 / quads;  // rows in flight
-  const bool listed = p.saves != nullptr && p.plan->saves >= 0;
-  const std::int32_t count = listed ? p.plan->saves : p.tokens;
+  const std::int32_t saves = p.saves != nullptr ? p.plan->saves : kEveryLiveToken;
+  const bool listed = saves >= 0;
+  const std::int32_t count = listed ? saves : p.tokens;
   const int rows_per_page = PageRows > 0 ? PageRows : p.page_rows;
   const bool early_ape = p.ape != nullptr && !p.recipe.ape_when_pooled;
 #pragma unroll 1
-  for (std::int32_t i = index; i < count; i += blocks * kRows) {
+  for (std::int32_t i = index; i == index || i < count; i += blocks * kRows) {
     uint4 raw[kRows][quads];
     std::int64_t slot[kRows];
     std::int64_t position[kRows];
@@ -43,8 +44,11 @@ __device__ __forceinline__ void save_rows(const FoldParams& p, int index, int bl
     for (int k = 0; k < kRows; ++k) {
       const std::int32_t item = i + k * blocks;
       slot[k] = -1;
+      // asked for before it is known whether the list is that long; a plan has room for every token
+      std::int32_t t = item;
+      if (p.saves != nullptr && item < p.tokens) t = p.saves[item];
       if (item >= count) continue;
-      const std::int32_t t = listed ? p.saves[item] : item;
+      if (!listed) t = item;
 #pragma unroll
       for (int q = 0; q < quads; ++q) {
         raw[k][q] = Loader<P>::load(p.projection,

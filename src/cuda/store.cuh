@@ -31,17 +31,15 @@ __global__ void __launch_bounds__(kStoreThreads)
 
   WindowList list;
   if (p.plan != nullptr) {
-    list = {p.entries, p.plan->closing, static_cast<int>(blockIdx.x) * workers + worker,
-            p.fold_blocks * workers};
+    list =
+        plan_windows(p, static_cast<int>(blockIdx.x) * workers + worker, p.fold_blocks * workers);
   } else {
-    list = scan_chunk<G>(p, static_cast<int>(blockIdx.x), found);
-    list.first = worker;
-    list.stride = workers;
+    list = scan_chunk<G>(p, static_cast<int>(blockIdx.x), worker, workers, found);
   }
   std::uint32_t round = 0;
 #pragma unroll 1
   for (std::int32_t i = list.first; i < list.count; i += list.stride, ++round) {
-    const PlanEntry e = list.entries[i];
+    const PlanEntry e = i == list.first ? list.head[0] : list.entries[i];
     fetch_late<G>(p, e, rotated, lane % 16, late[tid]);
     const float4 in =
         *reinterpret_cast<const float4*>(p.compressed + e.token * p.compressed_stride + channel);

@@ -58,17 +58,31 @@ __device__ __forceinline__ bool is_saved(const FoldParams& p, std::int32_t t, st
 }
 
 /// The closing windows that a block works through: the plan's, or those it finds in its own chunk.
+/// The first two entries are at hand; past the count they mean nothing.
 struct WindowList {
   const PlanEntry* entries;
   std::int32_t count;
   std::int32_t first;
   std::int32_t stride;
+  PlanEntry head[2];
 };
+
+/// The plan's windows first, first + stride, ... Entries are asked for together with the count that
+/// says whether they are any: a plan has room for one of every token, so the address is good.
+__device__ __forceinline__ WindowList plan_windows(const FoldParams& p, std::int32_t first,
+                                                   std::int32_t stride) {
+  WindowList list{p.entries, p.plan->closing, first, stride, {}};
+  const std::int32_t last = p.tokens - 1;
+  list.head[0] = p.entries[first < last ? first : last];
+  list.head[1] = p.entries[first + stride < last ? first + stride : last];
+  return list;
+}
 
 /// Entries of the chunk's closing tokens, in token order, into shared memory. Needs a block of at
 /// least kScanThreads threads, all of them here.
 template <class G>
 __device__ __forceinline__ WindowList scan_chunk(const FoldParams& p, std::int32_t chunk_index,
+                                                 std::int32_t first, std::int32_t stride,
                                                  PlanEntry (&found)[kScanThreads]) {
   __shared__ std::int32_t counts[kScanThreads / 32];
   const int tid = static_cast<int>(threadIdx.x);
@@ -100,7 +114,7 @@ __device__ __forceinline__ WindowList scan_chunk(const FoldParams& p, std::int32
         t, request, static_cast<std::int32_t>(position / G::ratio), fresh};
   }
   __syncthreads();
-  return {found, total, 0, 1};
+  return {found, total, first, stride, {found[first], found[(first + stride) % kScanThreads]}};
 }
 
 }  // namespace pleat::cuda

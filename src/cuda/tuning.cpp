@@ -14,6 +14,14 @@ constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
 }
 
+/// Blocks of a fold that run at once. HCA: what a launch can know only of its own kernel, so it
+/// lowers this itself.
+std::int64_t resident_blocks(Op op, const Geometry& g, const DeviceTraits& device) {
+  if (op == Op::norm_rope_store) return 8LL * device.multiprocessors;
+  if (g == Hca::value) return device.clusters ? 1LL << 24 : device.multiprocessors;
+  return 3LL * device.multiprocessors;
+}
+
 bool folds(Op op) {
   return op == Op::compress || op == Op::compress_store || op == Op::step;
 }
@@ -67,24 +75,22 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
     // a worker folds one window at a time: a cluster for HCA, a block for CSA, a warp for the
     // indexer
     const std::int64_t per_block = g.head_dim == 128 ? 4 : 1;
-    std::int64_t workers = 0;
+    std::int64_t blocks = 0;
     if (call.plan.data == nullptr) {
-      workers = divide_up(tokens, kScanThreads) * per_block;  // a chunk of tokens each
+      blocks = divide_up(tokens, kScanThreads);  // each looks through its own tokens
     } else {
-      // many requests may each close a window, few do: room for twice the usual, loops for the rest
-      const std::int64_t usual = 2 * divide_up(tokens, g.ratio) + 8;
-      workers = std::min(most_closing(call), usual);
-      const std::int64_t resident =
-          hca && folds(op) ? device.multiprocessors * 2 / t.cluster : workers;
-      workers = std::max<std::int64_t>(1, std::min(workers, resident));
+      const std::int64_t most = std::max<std::int64_t>(1, most_closing(call));
+      const std::int64_t resident = resident_blocks(op, g, device) / t.cluster;
+      const std::int64_t needed = divide_up(most, per_block);
+      blocks = divide_up(needed, divide_up(needed, resident));  // an equal share for each
     }
-    t.fold_blocks = static_cast<int>(divide_up(workers, per_block) * t.cluster);
+    t.fold_blocks = static_cast<int>(blocks * t.cluster);
   } else {
     t.fold_blocks = 0;
   }
   if (saves(op)) {
     const std::int64_t rows_in_flight = g.row_width() >= 2048 ? 1 : 4;
-    const std::int64_t most = 4LL * device.multiprocessors;
+    const std::int64_t most = 2LL * device.multiprocessors;
     const std::int64_t blocks = std::min(divide_up(tokens, rows_in_flight), most);
     t.save_blocks = static_cast<int>(divide_up(blocks, t.cluster) * t.cluster);
   }

@@ -1,0 +1,328 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/perf_gpu.hpp"
+
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tools/error.hpp"
+#include "tools/gpu_kernels.cuh"
+
+namespace pleat::tools {
+namespace {
+
+void must(cudaError_t e, const char* what) {
+  if (e != cudaSuccess) throw fail("{}: {}", what, cudaGetErrorString(e));
+}
+
+constexpr std::int64_t kRotation = 320LL << 20;  // bytes; the L2 has 50 to 60 MiB
+constexpr std::int64_t kLargest = 12LL << 30;    // of device memory for one row's buffers
+
+/// Device memory, freed with the object.
+class DeviceMemory {
+ public:
+  explicit DeviceMemory(std::size_t bytes) {
+    void* p = nullptr;
+    must(cudaMalloc(&p, std::max<std::size_t>(bytes, 256)), "cudaMalloc");
+    memory_.reset(p);
+  }
+  [[nodiscard]] void* get() const { return memory_.get(); }
+
+ private:
+  struct Free {
+    void operator()(void* p) const { cudaFree(p); }
+  };
+  std::unique_ptr<void, Free> memory_;
+};
+
+struct Stream {
+  cudaStream_t handle = nullptr;
+  Stream() { must(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking), "stream"); }
+  ~Stream() { cudaStreamDestroy(handle); }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+};
+
+/// Captures count launches into a graph and times its replays, per launch.
+Quantiles time_graph(cudaStream_t stream, std::int64_t count,
+                     const std::function<void(std::int64_t)>& launch) {
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t exec = nullptr;
+  launch(0);  // modules load outside the capture
+  must(cudaStreamSynchronize(stream), "first launch");
+  must(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capture");
+  for (std::int64_t i = 0; i < count; ++i)
+    launch(i);
+  must(cudaStreamEndCapture(stream, &graph), "capture");
+  must(cudaGraphInstantiate(&exec, graph, 0), "instantiate");
+  cudaEvent_t begin = nullptr;
+  cudaEvent_t end = nullptr;
+  must(cudaEventCreate(&begin), "event");
+  must(cudaEventCreate(&end), "event");
+  std::vector<double> us;
+  double spent = 0;
+  for (int i = 0; i < 203 && (i < 13 || spent < 60e3); ++i) {
+    must(cudaEventRecord(begin, stream), "record");
+    must(cudaGraphLaunch(exec, stream), "launch");
+    must(cudaEventRecord(end, stream), "record");
+    must(cudaEventSynchronize(end), "replay");
+    float ms = 0;
+    must(cudaEventElapsedTime(&ms, begin, end), "elapsed");
+    spent += ms * 1e3;
+    if (i >= 3) us.push_back(ms * 1e3 / static_cast<double>(count));
+  }
+  cudaEventDestroy(begin);
+  cudaEventDestroy(end);
+  cudaGraphExecDestroy(exec);
+  cudaGraphDestroy(graph);
+  return quantiles_of(us);
+}
+
+/// The batch of a row, on the host: which request, where it stands, where its state lies.
+struct HostBatch {
+  std::vector<std::int64_t> positions, state_slots, kv_slots;
+  std::vector<std::int32_t> token_to_req, block_table;
+  std::int64_t blocks = 0;  ///< columns of the table
+  std::int64_t state_pages = 0;
+  std::int64_t cache_pages = 0;
+  PerfBytes bytes;
+};
+
+std::vector<std::int64_t> shuffled(std::int64_t n, std::mt19937_64& random) {
+  std::vector<std::int64_t> v(static_cast<std::size_t>(n));
+  std::iota(v.begin(), v.end(), 0);
+  std::shuffle(v.begin(), v.end(), random);
+  return v;
+}
+
+/// First position and number of tokens of a request in the step.
+struct Span {
+  std::int64_t start;
+  std::int64_t tokens;
+  bool closes;
+};
+
+/// Decode requests stand in their ninth window; those that close one are spread over the batch.
+Span span_of(const PerfRow& row, std::int64_t request) {
+  if (row.prefill) return {0, row.tokens / row.requests, true};
+  const std::int64_t ratio = row.geometry.ratio;
+  const bool closes =
+      request * row.closing / row.requests != (request + 1) * row.closing / row.requests;
+  return {8 * ratio + (closes ? ratio - 1 : request * 5 % (ratio - 1)), 1, closes};
+}
+
+/// Pages in random order: an engine's are.
+void place_pages(const PerfRow& row, std::int64_t page_rows, HostBatch& b,
+                 std::mt19937_64& random) {
+  const Geometry& g = row.geometry;
+  b.blocks = (span_of(row, 0).start + span_of(row, 0).tokens + g.ratio) / page_rows + 1;
+  b.block_table.assign(static_cast<std::size_t>(row.requests * b.blocks), -1);
+  for (std::int64_t r = 0; r < row.requests; ++r) {
+    const Span s = span_of(row, r);
+    const std::int64_t end = s.start + s.tokens;
+    const std::int64_t first = s.closes ? std::max<std::int64_t>(0, end - g.window()) : s.start;
+    for (std::int64_t block = std::min(first, s.start) / page_rows; block * page_rows < end;
+         ++block) {
+      b.block_table[static_cast<std::size_t>(r * b.blocks + block)] =
+          static_cast<std::int32_t>(b.state_pages++);
+    }
+  }
+  const std::vector<std::int64_t> order = shuffled(b.state_pages, random);
+  for (std::int32_t& page : b.block_table) {
+    page = page < 0 ? 0 : static_cast<std::int32_t>(order[static_cast<std::size_t>(page)]);
+  }
+}
+
+PerfBytes bytes_of(const PerfRow& row, std::int64_t rows, std::int64_t saved) {
+  const Geometry& g = row.geometry;
+  const std::int64_t row_bytes = g.row_width() * 4;
+  // a window needs R rows' worth of bytes: with overlap, half the columns of 2R rows
+  const std::int64_t window_bytes = g.ratio * row_bytes;
+  const std::int64_t stored = rows * row_layout(row.format, g).row_bytes();
+  switch (row.op) {
+    case Op::plan:
+      return {row.tokens * 20, rows * 16 + 64};
+    case Op::save_state:
+      return {saved * row_bytes, saved * row_bytes};
+    case Op::compress:
+      return {rows * window_bytes, rows * g.head_dim * 4};
+    case Op::norm_rope_store:
+      return {rows * g.head_dim * 4, stored};
+    case Op::compress_store:
+      return {rows * window_bytes, stored};
+    case Op::step:
+      break;
+  }
+  const std::int64_t read =
+      row.prefill ? row.tokens * row_bytes : (row.tokens - rows) * row_bytes + rows * window_bytes;
+  return {read, stored + saved * row_bytes};
+}
+
+HostBatch make_batch(const PerfRow& row) {
+  const Geometry& g = row.geometry;
+  const std::int64_t page_rows = g.overlap ? g.ratio : kGroupRows;
+  std::mt19937_64 random(7);
+  HostBatch b;
+  place_pages(row, page_rows, b, random);
+  std::int64_t rows = 0;
+  std::int64_t saved = 0;
+  for (std::int64_t r = 0; r < row.requests; ++r) {
+    const Span s = span_of(row, r);
+    const std::int64_t end = s.start + s.tokens;
+    for (std::int64_t p = s.start; p < end; ++p) {
+      const std::int64_t page =
+          b.block_table[static_cast<std::size_t>(r * b.blocks + p / page_rows)];
+      b.positions.push_back(p);
+      b.token_to_req.push_back(static_cast<std::int32_t>(r));
+      b.state_slots.push_back(page * page_rows + p % page_rows);
+      b.kv_slots.push_back((p + 1) % g.ratio == 0 ? rows++ : -1);
+    }
+    const std::int64_t kept = end - (end / g.ratio * g.ratio - (g.overlap ? g.ratio : 0));
+    saved += row.policy == StatePolicy::all ? s.tokens : std::min(s.tokens, kept);
+  }
+  const std::vector<std::int64_t> slots = shuffled(rows, random);
+  for (std::int64_t& s : b.kv_slots)
+    s = s < 0 ? -1 : slots[static_cast<std::size_t>(s)];
+  b.cache_pages = rows / (256 / g.ratio) + 1;
+  b.bytes = bytes_of(row, rows, saved);
+  return b;
+}
+
+template <class T>
+std::unique_ptr<DeviceMemory> upload(const std::vector<T>& v) {
+  auto m = std::make_unique<DeviceMemory>(v.size() * sizeof(T));
+  must(cudaMemcpy(m->get(), v.data(), v.size() * sizeof(T), cudaMemcpyHostToDevice), "upload");
+  return m;
+}
+
+std::unique_ptr<DeviceMemory> random_floats(std::int64_t count, std::uint32_t seed) {
+  auto m = std::make_unique<DeviceMemory>(static_cast<std::size_t>(count) * 4);
+  must(fill_random(static_cast<float*>(m->get()), static_cast<std::size_t>(count), seed, nullptr),
+       "fill");
+  return m;
+}
+
+}  // namespace
+
+PerfMeasurement measure_gpu(const PerfRow& row, Variant variant, bool with_plan) {
+  const Geometry& g = row.geometry;
+  const HostBatch b = make_batch(row);
+  const std::int64_t page_rows = g.overlap ? g.ratio : kGroupRows;
+  const std::int64_t page_stride = g.head_dim == 128 ? 2160 : 9360;
+  const std::int64_t page_floats = std::max(page_stride, page_rows * g.row_width());
+  const RowLayout layout = row_layout(row.format, g);
+  const std::int64_t cache_rows = 256 / g.ratio;
+  const std::int64_t cache_stride = (layout.page_bytes(cache_rows) + 575) / 576 * 576;
+  const bool projects = row.op == Op::step || row.op == Op::save_state;
+  const std::int64_t projection = projects ? row.tokens * g.row_width() : 0;
+  const std::int64_t state = row.op == Op::norm_rope_store || row.op == Op::plan
+                                 ? page_floats
+                                 : b.state_pages * page_floats;
+  const std::int64_t compressed = row.tokens * g.head_dim;
+  const std::int64_t set = 4 * (projection + state + compressed) + b.cache_pages * cache_stride;
+  const std::int64_t touched = std::max<std::int64_t>(b.bytes.read + b.bytes.written, 1);
+  std::int64_t sets = std::clamp<std::int64_t>(kRotation / touched + 1, 2, 256);
+  sets = std::max<std::int64_t>(1, std::min(sets, kLargest / set));
+
+  std::vector<std::unique_ptr<DeviceMemory>> held;
+  const auto keep = [&](std::unique_ptr<DeviceMemory> m) {
+    held.push_back(std::move(m));
+    return held.back()->get();
+  };
+  Call call;
+  call.compressor = {g, Recipe::vllm, row.format, 1e-6F};
+  call.batch.positions = TensorView::packed(keep(upload(b.positions)), DType::i64, row.tokens);
+  call.batch.token_to_req =
+      TensorView::packed(keep(upload(b.token_to_req)), DType::i32, row.tokens);
+  call.batch.state_slots = TensorView::packed(keep(upload(b.state_slots)), DType::i64, row.tokens);
+  call.batch.kv_slots = TensorView::packed(keep(upload(b.kv_slots)), DType::i64, row.tokens);
+  call.state.block_table =
+      TensorView::packed(keep(upload(b.block_table)), DType::i32, row.requests, b.blocks);
+  call.weights.ape = TensorView::packed(keep(random_floats(g.ratio * g.state_width(), 11)),
+                                        DType::f32, g.ratio, g.state_width());
+  call.weights.norm =
+      TensorView::packed(keep(random_floats(g.head_dim, 12)), DType::f32, g.head_dim);
+  const std::int64_t longest = *std::max_element(b.positions.begin(), b.positions.end()) + 1;
+  call.weights.rope = TensorView::packed(keep(random_floats(longest * g.rope_dim, 13)), DType::f32,
+                                         longest, g.rope_dim);
+  call.write = {row.policy, 0};
+  call.plan = {keep(std::make_unique<DeviceMemory>(plan_bytes(row.tokens))), row.tokens};
+  std::vector<Call> calls;
+  for (std::int64_t i = 0; i < sets; ++i) {
+    Call c = call;
+    const auto seed = static_cast<std::uint32_t>(100 + 7 * i);
+    if (projects) {
+      c.projection = TensorView::packed(keep(random_floats(projection, seed)), DType::f32,
+                                        row.tokens, g.row_width());
+    }
+    c.state.pages = TensorView::paged(keep(random_floats(state, seed + 1)), DType::f32,
+                                      state / page_floats, page_rows, g.row_width(), page_floats);
+    c.compressed = TensorView::packed(keep(random_floats(compressed, seed + 2)), DType::f32,
+                                      row.tokens, g.head_dim);
+    c.cache =
+        TensorView::paged(keep(std::make_unique<DeviceMemory>(b.cache_pages * cache_stride)),
+                          DType::u8, b.cache_pages, cache_rows, layout.row_bytes(), cache_stride);
+    calls.push_back(c);
+  }
+  must(cudaDeviceSynchronize(), "setting up");
+
+  const Stream stream;
+  Exec exec;
+  exec.backend = Backend::cuda;
+  exec.stream = stream.handle;
+  exec.variant = variant;
+  const auto check = [](const Status& s) {
+    if (!s.ok()) throw fail("{}", s.message());
+  };
+  check(plan(calls[0], exec));
+  if (!with_plan && row.op != Op::plan) {
+    for (Call& c : calls)
+      c.plan = {};
+  }
+  PerfMeasurement m;
+  m.bytes = b.bytes;
+  check(describe(row.op, calls[0], exec, &m.code));
+  m.us = time_graph(stream.handle, std::max<std::int64_t>(sets, 20), [&](std::int64_t i) {
+    check(run(row.op, calls[static_cast<std::size_t>(i % sets)], exec));
+  });
+  const std::size_t read = static_cast<std::size_t>(b.bytes.read) / 16 * 16;
+  const std::size_t pieces = std::max<std::size_t>(2, kRotation / std::max<std::size_t>(read, 1));
+  const std::size_t used = std::min<std::size_t>(pieces, 256);
+  const DeviceMemory pool(used * read);
+  must(fill_random(static_cast<float*>(pool.get()), used * read / 4, 5, nullptr), "fill");
+  must(cudaDeviceSynchronize(), "fill");
+  m.read_us = time_graph(
+      stream.handle, static_cast<std::int64_t>(std::max<std::size_t>(used, 20)),
+      [&](std::int64_t i) {
+        const std::size_t k = static_cast<std::size_t>(i) % used;
+        must(read_once(static_cast<char*>(pool.get()) + k * read, read, nullptr, stream.handle),
+             "read");
+      });
+  return m;
+}
+
+Quantiles measure_empty_launch() {
+  const Stream stream;
+  return time_graph(stream.handle, 64,
+                    [&](std::int64_t) { must(do_nothing(stream.handle), "launch"); });
+}
+
+double measure_read_bandwidth() {
+  const std::size_t bytes = std::size_t{4} << 30;
+  const DeviceMemory pool(bytes);
+  must(fill_random(static_cast<float*>(pool.get()), bytes / 4, 3, nullptr), "fill");
+  must(cudaDeviceSynchronize(), "fill");
+  const Stream stream;
+  const Quantiles us = time_graph(stream.handle, 1, [&](std::int64_t) {
+    must(read_once(pool.get(), bytes, nullptr, stream.handle), "read");
+  });
+  return static_cast<double>(bytes) / us.p50 * 1e-6;
+}
+
+}  // namespace pleat::tools

@@ -1,0 +1,35 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <pleat/pleat.hpp>
+
+#include "tools/perf_rows.hpp"
+#include "tools/quantiles.hpp"
+
+namespace pleat::tools {
+
+/// What a call must move through device memory, each byte once.
+struct PerfBytes {
+  std::int64_t read = 0;     ///< rows of windows and of saved tokens
+  std::int64_t written = 0;  ///< state rows and cache rows
+};
+
+struct PerfMeasurement {
+  Quantiles us;       ///< of one call, over graph replays
+  Quantiles read_us;  ///< of one pure read of as many bytes as the call reads, same rotation
+  PerfBytes bytes;
+  std::string code;  ///< what ran, as describe() names it
+};
+
+/// Measures one row on the current device: the calls of a graph go round buffers that together
+/// are several times the L2. Throws Error when CUDA or Pleat refuses.
+PerfMeasurement measure_gpu(const PerfRow& row, Variant variant, bool with_plan);
+
+/// Time of a graph's kernel that does nothing, in microseconds.
+Quantiles measure_empty_launch();
+/// Bandwidth of a pure read of 4 GiB, in TB/s.
+double measure_read_bandwidth();
+
+}  // namespace pleat::tools
