@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 
 #include "support/random.hpp"
 
@@ -118,7 +119,7 @@ class Player {
       rows.push_back(i);
     random_.shuffle(rows);
     step_.block_table.assign(rows.size(), std::vector<std::int32_t>(blocks, shape_.tidy ? 0 : -7));
-    pad(nullptr);
+    pad(std::nullopt);
     bool any = false;
     for (std::size_t i = 0; i < running_.size(); ++i) {
       Request& r = running_[i];
@@ -162,7 +163,7 @@ class Player {
       step_.tokens.push_back(t);
     }
     r.done += n - rejected;
-    pad(&step_.tokens.back());
+    pad(StepToken(step_.tokens.back()));
   }
 
   /// Of a token that closes no window: whatever stands there is not looked at.
@@ -172,11 +173,11 @@ class Player {
   }
 
   /// Padding with garbage in every field, or with those of the token that would follow.
-  void pad(const StepToken* after) {
+  void pad(const std::optional<StepToken>& after) {
     while (random_.chance(shape_.padding)) {
       StepToken t;
-      if (after != nullptr) t = *after;
-      const bool mimics = after != nullptr && random_.chance(0.5);
+      if (after) t = *after;
+      const bool mimics = after && random_.chance(0.5);
       t.live = false;
       t.state_slot = random_.pick<std::int64_t>({-1, -2, kLowest});
       if (mimics) {
