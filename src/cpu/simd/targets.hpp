@@ -32,10 +32,18 @@
 #define PLEAT_SIMD_CHOOSE(function, target) \
   (PLEAT_IF_AVX512(function) PLEAT_IF_AVX2(function) PLEAT_IF_NEON(function) nullptr)
 
-// The loop after it is unrolled: its trip count is a small constant.
+// The loop after it, whose trip count is a small constant, is unrolled. clang does so unasked, and
+// warns of what it cannot do.
 #if defined(__clang__)
-#define PLEAT_UNROLL(n) _Pragma("clang loop unroll(full)")
+#define PLEAT_UNROLL(n)
 #else
 #define PLEAT_PRAGMA(text) _Pragma(#text)
 #define PLEAT_UNROLL(n) PLEAT_PRAGMA(GCC unroll n)
+#endif
+
+// An asm operand in a vector register.
+#if defined(__aarch64__)
+#define PLEAT_VECTOR(x) "w"((x).raw)
+#else
+#define PLEAT_VECTOR(x) "v"((x).raw)
 #endif
