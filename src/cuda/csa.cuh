@@ -68,34 +68,41 @@ __device__ __forceinline__ Quad pool_window(const FoldParams& p, const PlanEntry
                                             const RawRow (&rows)[G::window]) {
   const int fresh_from = G::window - (p.projection != nullptr ? e.fresh : 0);
   const int ape_from = p.ape == nullptr ? G::window : p.recipe.ape_when_pooled ? 0 : fresh_from;
+  const bool late = p.recipe.ape_when_pooled && p.ape != nullptr;
+  const auto ape_row = [&](int w) {
+    return p.ape + w % G::ratio * p.ape_stride + channel + (w < G::ratio ? 0 : G::head_dim);
+  };
+  const auto ape_of = [&](int w, int c) { return __ldg(ape_row(w) + c); };
   Quad score[G::window];
   Quad kv[G::window];
 #pragma unroll
   for (int w = 0; w < G::window; ++w) {
-    const bool with_ape = w >= ape_from;
+    const bool early = !late && w >= ape_from;
     float4 a{};
-    if (with_ape) {
-      a = load_again16(p.ape + w % G::ratio * p.ape_stride + channel +
-                       (w < G::ratio ? 0 : G::head_dim));
-    }
-    settle<S, P>(p, rows[w], w >= fresh_from, with_ape, a, score[w], kv[w]);
+    if (early) a = load_again16(ape_row(w));
+    settle<S, P>(rows[w], w >= fresh_from, early, a, score[w], kv[w]);
   }
   Folded folded[4];
   if (e.row == 0) {
-    fold_rows<G::ratio, G::window, Fast>(score, kv, folded);
+    if (late) {
+      fold_rows<G::ratio, G::window, Fast, true>(score, kv, ape_of, folded);
+    } else {
+      fold_rows<G::ratio, G::window, Fast, false>(score, kv, ape_of, folded);
+    }
+  } else if (late) {
+    fold_rows<0, G::window, Fast, true>(score, kv, ape_of, folded);
   } else {
-    fold_rows<0, G::window, Fast>(score, kv, folded);
+    fold_rows<0, G::window, Fast, false>(score, kv, ape_of, folded);
   }
   Quad x;
 #pragma unroll
   for (int c = 0; c < 4; ++c)
-    x.v[c] = numerics::quotient(folded[c].value, folded[c].weight);
+    x.v[c] = numerics::pooled_of(folded[c].value, folded[c].weight);
   return x;
 }
 
 template <class G, class S, class P, int PageRows, int CacheRows, bool Fast>
-__global__ void __launch_bounds__(kCsaThreads, sizeof(S) == sizeof(P) ? 3 : 2)
-    csa_kernel(const __grid_constant__ FoldParams p) {
+__global__ void __launch_bounds__(kCsaThreads, 2) csa_kernel(const __grid_constant__ FoldParams p) {
   static_assert(G::overlap && G::window == kGroupRows);
   constexpr int row_threads = G::head_dim / 4;
   constexpr int workers = kCsaThreads / row_threads;  // windows a block folds at once

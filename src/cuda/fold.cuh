@@ -16,15 +16,19 @@ struct Quad {
   float v[4];
 };
 
-/// e^d for d <= 0: the exact one every backend has, or the hardware's approximation.
-template <bool Fast>
-__device__ __forceinline__ float weight_of(float d) {
+/// Weight of a score in its group: the exact one every backend has, or the hardware's
+/// approximation.
+template <bool Fast, bool HasLow>
+__device__ __forceinline__ float weight_in_group(float score, float low,
+                                                 const numerics::GroupScale& g) {
   if constexpr (Fast) {
     float e;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(e) : "f"(d * numerics::kLog2E));
+    const float exponent =
+        numerics::fused(score, numerics::kLog2E, g.magic - numerics::kRoundMagic);
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(e) : "f"(exponent));
     return e;
   } else {
-    return numerics::exp_nonpositive(d);
+    return numerics::weight_of_score<HasLow>(score, low, g);
   }
 }
 
@@ -63,26 +67,39 @@ struct Loader<Bf16> {
   static __device__ __forceinline__ float kept(float x) { return numerics::to_bf16(x); }
 };
 
-/// Folds rows First..N-1 of a group, four channels at once, in the order of numerics::add_row.
-template <int First, int N, bool Fast>
-__device__ __forceinline__ void fold_rows(const Quad (&score)[N], const Quad (&kv)[N],
+/// Folds rows First..N-1 of a group, in the order of numerics::add_row; channel after channel, as
+/// four at once have more to keep than there are registers.
+/// Late: \p ape_of(r, c) gives the position bias, added now; else it is in the scores.
+template <int First, int N, bool Fast, bool Late, class Ape>
+__device__ __forceinline__ void fold_rows(Quad (&score)[N], const Quad (&kv)[N], Ape ape_of,
                                           Folded (&out)[4]) {
 #pragma unroll
   for (int c = 0; c < 4; ++c) {
-    float max = score[First].v[c];
+    float max = 0;
 #pragma unroll
-    for (int r = First + 1; r < N; ++r)
-      max = numerics::larger(max, score[r].v[c]);
-    out[c] = {max, 0.0F, 0.0F};
-  }
-#pragma unroll
-  for (int r = First; r < N; ++r) {
-#pragma unroll
-    for (int c = 0; c < 4; ++c) {
-      const float e = weight_of<Fast>(score[r].v[c] - out[c].max);
-      out[c].weight = out[c].weight + e;
-      out[c].value = numerics::fused(e, kv[r].v[c], out[c].value);
+    for (int r = First; r < N; ++r) {
+      const float z = Late ? score[r].v[c] + ape_of(r, c) : score[r].v[c];
+      max = r == First ? z : numerics::larger(max, z);
     }
+    const bool clamp = numerics::beyond_limit(max);
+    if (clamp) {  // scores that no model has
+      max = numerics::clamp_score(max);
+#pragma unroll
+      for (int r = First; r < N; ++r) {
+        score[r].v[c] = numerics::clamp_score(Late ? score[r].v[c] + ape_of(r, c) : score[r].v[c]);
+      }
+    }
+    const numerics::GroupScale scale = numerics::scale_of_group(max);
+    Folded f{scale.magic, 0.0F, 0.0};
+#pragma unroll
+    for (int r = First; r < N; ++r) {
+      numerics::Score s{score[r].v[c], 0.0F};
+      if (Late && !clamp) s = numerics::late_sum(s.value, ape_of(r, c));
+      const float e = weight_in_group<Fast, Late>(s.value, s.low, scale);
+      f.weight = f.weight + e;
+      f.value = __fma_rn(static_cast<double>(e), static_cast<double>(kv[r].v[c]), f.value);
+    }
+    out[c] = f;
   }
 }
 

@@ -18,7 +18,9 @@ inline constexpr int kPartialStride = 68;  ///< floats a group; 16-byte rows, tw
 
 template <class G>
 struct HcaShared {
-  float partial[3][G::groups][kPartialStride];  ///< max, weight, value of each group and channel
+  float magic[G::groups][kPartialStride];  ///< of each group and channel, as Folded has them
+  float weight[G::groups][kPartialStride];
+  double value[G::groups][kPartialStride];
   float pooled[G::tiles * kTileChannels];
   float squares[2][G::tiles];
   std::uint64_t arrived[2];
@@ -34,12 +36,6 @@ template <int Cluster>
 inline constexpr bool kKeepsApe = Cluster == 8;
 template <class G, int Cluster>
 inline constexpr int kApeBytes = kKeepsApe<Cluster> ? G::window* kTileChannels * 4 : 0;
-
-/// Blocks that must fit a multiprocessor. Two hide each other's barriers; only the plainest layout
-/// has registers for it.
-template <class S, class P, int PageRows, int Cluster>
-inline constexpr int kHcaBlocks = PageRows > 0 && kKeepsApe<Cluster> && sizeof(S) == sizeof(P) ? 2
-                                                                                               : 1;
 
 /// First row of a group that gets its position bias when pooled; kGroupRows if none does.
 template <class G>
@@ -102,53 +98,68 @@ __device__ __forceinline__ void fold_tile(const FoldParams& p, const PlanEntry& 
   const int first = group * kGroupRows;
   const int fresh_from = G::window - (p.projection != nullptr ? e.fresh : 0) - first;
   const int biased_from = ape_from<G>(p, e, group);
+  const bool late = p.recipe.ape_when_pooled && p.ape != nullptr;
+  const auto ape_of = [&](int r, int c) {
+    if constexpr (KeepsApe) {
+      return reinterpret_cast<const float*>(ape_kept + r * (kTileChannels / 4))[c];
+    } else {
+      return __ldg(p.ape + (first + r) * p.ape_stride + channel + c);
+    }
+  };
   Quad score[kGroupRows];
   Quad kv[kGroupRows];
 #pragma unroll
   for (int r = 0; r < kGroupRows; ++r) {
-    const bool with_ape = r >= biased_from;
+    const bool early = !late && r >= biased_from;
     float4 a{};
     if constexpr (KeepsApe) {
-      if (with_ape) a = ape_kept[r * (kTileChannels / 4)];
+      if (early) a = ape_kept[r * (kTileChannels / 4)];
     } else {
-      if (with_ape) a = load_again16(p.ape + (first + r) * p.ape_stride + channel);
+      if (early) {
+        a = __ldg(reinterpret_cast<const float4*>(p.ape + (first + r) * p.ape_stride + channel));
+      }
     }
-    settle<S, P>(p, in.row[r], r >= fresh_from, with_ape, a, score[r], kv[r]);
+    settle<S, P>(in.row[r], r >= fresh_from, early, a, score[r], kv[r]);
   }
-  fold_rows<0, kGroupRows, Fast>(score, kv, out);
+  if (late) {
+    fold_rows<0, kGroupRows, Fast, true>(score, kv, ape_of, out);
+  } else {
+    fold_rows<0, kGroupRows, Fast, false>(score, kv, ape_of, out);
+  }
 }
 
-/// All groups of one channel: the largest maximum, then the two sums by the tree of neighbours.
-/// Four lanes share a channel, four groups each.
-template <class G, bool Fast>
+/// All groups of one channel, brought to the scale of the largest and summed by the tree of
+/// neighbours. Four lanes share a channel, four groups each.
+template <class G>
 __device__ __forceinline__ float combine_groups(const HcaShared<G>& sh, int channel, int part) {
   constexpr int n = G::groups / 4;
   static_assert(n == 4);
-  float max[n];
+  float magic[n];
   float weight[n];
-  float value[n];
+  double value[n];
 #pragma unroll
   for (int i = 0; i < n; ++i) {
-    max[i] = sh.partial[0][part * n + i][channel];
-    weight[i] = sh.partial[1][part * n + i][channel];
-    value[i] = sh.partial[2][part * n + i][channel];
+    magic[i] = sh.magic[part * n + i][channel];
+    weight[i] = sh.weight[part * n + i][channel];
+    value[i] = sh.value[part * n + i][channel];
   }
-  float top = numerics::larger(numerics::larger(max[0], max[1]), numerics::larger(max[2], max[3]));
-  top = numerics::larger(top, __shfl_xor_sync(kAllLanes, top, 1));
-  top = numerics::larger(top, __shfl_xor_sync(kAllLanes, top, 2));
+  float top = numerics::smaller(numerics::smaller(magic[0], magic[1]),
+                                numerics::smaller(magic[2], magic[3]));
+  top = numerics::smaller(top, __shfl_xor_sync(kAllLanes, top, 1));
+  top = numerics::smaller(top, __shfl_xor_sync(kAllLanes, top, 2));
 #pragma unroll
   for (int i = 0; i < n; ++i) {
-    const float f = weight_of<Fast>(max[i] - top);
+    const float f = numerics::group_factor(magic[i], top);
     weight[i] = f * weight[i];
-    value[i] = f * value[i];
+    value[i] = static_cast<double>(f) * value[i];
   }
   float w = (weight[0] + weight[1]) + (weight[2] + weight[3]);
-  float v = (value[0] + value[1]) + (value[2] + value[3]);
+  double v = (value[0] + value[1]) + (value[2] + value[3]);
   w = w + __shfl_xor_sync(kAllLanes, w, 1);
   v = v + __shfl_xor_sync(kAllLanes, v, 1);
   w = w + __shfl_xor_sync(kAllLanes, w, 2);
   v = v + __shfl_xor_sync(kAllLanes, v, 2);
-  return numerics::quotient(v, w);
+  return numerics::pooled_of(v, w);
 }
 
 __device__ __forceinline__ float sum_tiles(const float (&s)[8]) {
@@ -156,12 +167,8 @@ __device__ __forceinline__ float sum_tiles(const float (&s)[8]) {
 }
 
 template <class G, class S, class P, int PageRows, int CacheRows, int Cluster, bool Fast>
-__global__ void __launch_bounds__(kHcaThreads, (kHcaBlocks<S, P, PageRows, Cluster>))
-    hca_kernel(const __grid_constant__ FoldParams p) {
+__device__ __forceinline__ void fold_windows(const FoldParams& p) {
   static_assert(G::tiles == 8 && G::groups == 16 && !G::overlap);
-#if __CUDA_ARCH__ < 900
-  if constexpr (Cluster > 1) __trap();  // never chosen there
-#endif
   constexpr int tiles_here = G::tiles / Cluster;
   constexpr int finish_threads = tiles_here == 1 ? 32 : tiles_here * 16;
   __shared__ HcaShared<G> sh;
@@ -251,12 +258,13 @@ __global__ void __launch_bounds__(kHcaThreads, (kHcaBlocks<S, P, PageRows, Clust
       if (tile == 0) wait_for_copies();
       fold_tile<G, S, P, Fast, kKeepsApe<Cluster>>(p, entry, group, channel, ape_kept, rows,
                                                    folded);
-      *reinterpret_cast<float4*>(&sh.partial[0][group][4 * quad]) = {folded[0].max, folded[1].max,
-                                                                     folded[2].max, folded[3].max};
-      *reinterpret_cast<float4*>(&sh.partial[1][group][4 * quad]) = {
+      *reinterpret_cast<float4*>(&sh.magic[group][4 * quad]) = {folded[0].magic, folded[1].magic,
+                                                                folded[2].magic, folded[3].magic};
+      *reinterpret_cast<float4*>(&sh.weight[group][4 * quad]) = {
           folded[0].weight, folded[1].weight, folded[2].weight, folded[3].weight};
-      *reinterpret_cast<float4*>(&sh.partial[2][group][4 * quad]) = {
-          folded[0].value, folded[1].value, folded[2].value, folded[3].value};
+      auto* values = reinterpret_cast<double2*>(&sh.value[group][4 * quad]);
+      values[0] = {folded[0].value, folded[1].value};
+      values[1] = {folded[2].value, folded[3].value};
       if (!last || more) {
         const int upcoming = (last ? first_tile : first_tile + tile + 1) * kTileChannels;
         PlanEntry e = entry;
@@ -271,7 +279,7 @@ __global__ void __launch_bounds__(kHcaThreads, (kHcaBlocks<S, P, PageRows, Clust
       }
       __syncthreads();
       const int c = tid / 4;
-      const float pooled = combine_groups<G, Fast>(sh, c, tid % 4);
+      const float pooled = combine_groups<G>(sh, c, tid % 4);
       if (tid % 4 == 0) {
         sh.pooled[tile * kTileChannels + c] = pooled;
         if (p.output == Output::compressed) {
@@ -324,6 +332,22 @@ __global__ void __launch_bounds__(kHcaThreads, (kHcaBlocks<S, P, PageRows, Clust
     }
   }
   let_successor_start();
+}
+
+/// Devices that have clusters use them, so each architecture gets the code of one kind only.
+#if __CUDA_ARCH__ >= 900
+inline constexpr bool kHasClusters = true;
+#else
+inline constexpr bool kHasClusters = false;
+#endif
+
+template <class G, class S, class P, int PageRows, int CacheRows, int Cluster, bool Fast>
+__global__ void __launch_bounds__(kHcaThreads, 1) hca_kernel(const __grid_constant__ FoldParams p) {
+  if constexpr ((Cluster > 1) == kHasClusters) {
+    fold_windows<G, S, P, PageRows, CacheRows, Cluster, Fast>(p);
+  } else {
+    __trap();
+  }
 }
 
 }  // namespace pleat::cuda

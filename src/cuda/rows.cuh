@@ -37,30 +37,30 @@ struct RawRow {
   uint4 kv;
 };
 
-/// What the state would hold of a row, whether it comes from there or from the projection.
+/// What the state would hold of a row, whether it comes from there or from the projection. \p
+/// early: the position bias is to be added to what the projection gives.
 template <class S, class P>
-__device__ __forceinline__ void settle(const FoldParams& p, const RawRow& raw, bool fresh,
-                                       bool with_ape, const float4& ape, Quad& score, Quad& kv) {
+__device__ __forceinline__ void settle(const RawRow& raw, bool fresh, bool early, const float4& ape,
+                                       Quad& score, Quad& kv) {
+  const float a[4] = {ape.x, ape.y, ape.z, ape.w};
   if constexpr (sizeof(S) == 4 && sizeof(P) == 4) {
     score = Loader<float>::decode(raw.score);
     kv = Loader<float>::decode(raw.kv);
-    if (with_ape) {
-      score = {{score.v[0] + ape.x, score.v[1] + ape.y, score.v[2] + ape.z, score.v[3] + ape.w}};
+    if (early) {
+#pragma unroll
+      for (int c = 0; c < 4; ++c)
+        score.v[c] = score.v[c] + a[c];
     }
   } else {
-    const float a[4] = {ape.x, ape.y, ape.z, ape.w};
     const Quad from_state_score = Loader<S>::decode(raw.score);
     const Quad from_state_kv = Loader<S>::decode(raw.kv);
     const Quad from_step_score = Loader<P>::decode(raw.score);
     const Quad from_step_kv = Loader<P>::decode(raw.kv);
-    const bool late = p.recipe.ape_when_pooled;
 #pragma unroll
     for (int c = 0; c < 4; ++c) {
       float s = fresh ? from_step_score.v[c] : from_state_score.v[c];
-      if (with_ape && !late) s = s + a[c];
-      if (fresh) s = Loader<S>::kept(s);
-      if (with_ape && late) s = s + a[c];
-      score.v[c] = s;
+      if (early) s = s + a[c];
+      score.v[c] = fresh ? Loader<S>::kept(s) : s;
       kv.v[c] = fresh ? Loader<S>::kept(from_step_kv.v[c]) : from_state_kv.v[c];
     }
   }

@@ -19,7 +19,7 @@ constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) {
 std::int64_t resident_blocks(Op op, const Geometry& g, const DeviceTraits& device) {
   if (op == Op::norm_rope_store) return 8LL * device.multiprocessors;
   if (g == Hca::value) return device.clusters ? 1LL << 24 : device.multiprocessors;
-  return 3LL * device.multiprocessors;
+  return 2LL * device.multiprocessors;
 }
 
 bool folds(Op op) {
