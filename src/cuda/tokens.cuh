@@ -107,7 +107,8 @@ __device__ __forceinline__ WindowList scan_chunk(const FoldParams& p, std::int32
     total += counts[w];
   }
   if (closing) {
-    const std::int32_t request = p.token_to_req[t];
+    // norm_rope_store has no use for the request and does not get it
+    const std::int32_t request = p.token_to_req != nullptr ? p.token_to_req[t] : 0;
     const std::int32_t fresh =
         p.projection != nullptr ? fresh_rows<G::window>(p, t, request, position) : 0;
     found[before + __popc(vote & ((1U << (tid % 32)) - 1U))] = {

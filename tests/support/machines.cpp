@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/machines.hpp"
 
+#include "support/cuda_memory.hpp"
+
 namespace pleat::test {
 
 Call empty_call() {
@@ -18,6 +20,7 @@ Call empty_call() {
 }
 
 std::vector<Machine> machines() {
+  use_cuda_memory();
   std::vector<Machine> out;
   const auto add = [&](const std::string& name, const Exec& exec) {
     if (!available(exec.backend)) return;

@@ -1,0 +1,111 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "tools/bench_suite.hpp"
+#include "tools/error.hpp"
+
+#if PLEAT_HAVE_CUDA
+
+#include <cuda_runtime_api.h>
+
+#include "tools/perf_gpu.hpp"
+
+namespace pleat::tools {
+namespace {
+
+nlohmann::ordered_json quantiles_json(const Quantiles& q) {
+  return {{"p20", q.p20}, {"p50", q.p50}, {"p80", q.p80}};
+}
+
+nlohmann::ordered_json device_json() {
+  cudaDeviceProp properties{};
+  int device = 0;
+  int driver = 0;
+  int runtime = 0;
+  cudaGetDevice(&device);
+  cudaDriverGetVersion(&driver);
+  cudaRuntimeGetVersion(&runtime);
+  if (cudaGetDeviceProperties(&properties, device) != cudaSuccess) {
+    throw fail("--suite perf: the CUDA device does not answer");
+  }
+  return {{"gpu", properties.name},
+          {"multiprocessors", properties.multiProcessorCount},
+          {"l2_bytes", properties.l2CacheSize},
+          {"cuda_driver", driver},
+          {"cuda_runtime", runtime}};
+}
+
+/// plan and norm_rope_store weigh no scores: there is nothing that fast could change.
+bool weighs_scores(const PerfRow& row) {
+  return row.op != Op::plan && row.op != Op::norm_rope_store && row.op != Op::save_state;
+}
+
+nlohmann::ordered_json measure_row(const PerfRow& row) {
+  const PerfMeasurement m = measure_gpu(row, Variant::exact, true);
+  const auto moved = static_cast<double>(m.bytes.read + m.bytes.written);
+  const double limit = m.read_us.p50 / m.us.p50 * 100;
+  const char* met = row.target_us <= 0 ? "-" : m.us.p50 <= row.target_us ? "met" : "missed";
+  nlohmann::ordered_json out = {{"name", row.name},
+                                {"op", name(row.op)},
+                                {"us", quantiles_json(m.us)},
+                                {"read_us", quantiles_json(m.read_us)},
+                                {"bytes_read", m.bytes.read},
+                                {"bytes_written", m.bytes.written},
+                                {"tb_per_s", moved / m.us.p50 * 1e-6},
+                                {"percent_of_limit", limit},
+                                {"target_us", row.target_us},
+                                {"met", met},
+                                {"peer", row.peer},
+                                {"peer_us", row.peer_us},
+                                {"code", m.code}};
+  std::string fast = "       -";
+  if (weighs_scores(row)) {
+    const PerfMeasurement f = measure_gpu(row, Variant::fast, true);
+    out["fast_us"] = quantiles_json(f.us);
+    fast = fmt::format("{:8.2f}", f.us.p50);
+  }
+  fmt::print("{:33} {:8.2f} {:8.2f} {:8.2f} {:9.2f} {:6.2f} {:5.1f}% {} {:8.1f}  {}\n", row.name,
+             m.us.p20, m.us.p50, m.us.p80, moved * 1e-6, moved / m.us.p50 * 1e-6, limit, fast,
+             row.target_us, met);
+  std::fflush(stdout);
+  return out;
+}
+
+}  // namespace
+
+nlohmann::ordered_json run_perf_suite(const BenchOptions& options) {
+  if (!available(Backend::cuda)) throw fail("--suite perf: there is no usable CUDA device");
+  if (!options.ops.empty() || !options.geometries.empty() || !options.windows.empty()) {
+    throw fail("--suite perf: its rows are fixed; --op, --geometry and --windows do not apply");
+  }
+  nlohmann::ordered_json report = {{"device", device_json()},
+                                   {"read_tb_per_s", measure_read_bandwidth()},
+                                   {"empty_launch_us", measure_empty_launch().p50}};
+  fmt::print("{}: reads {:.2f} TB/s from 4 GiB, an empty launch of a graph takes {:.2f} us\n\n",
+             report["device"]["gpu"].get<std::string>(), report["read_tb_per_s"].get<double>(),
+             report["empty_launch_us"].get<double>());
+  fmt::print("{:33} {:>8} {:>8} {:>8} {:>9} {:>6} {:>6} {:>8} {:>8}\n", "workload", "us p20", "p50",
+             "p80", "MB", "TB/s", "limit", "fast us", "target");
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (const PerfRow& row : perf_rows())
+    rows.push_back(measure_row(row));
+  report["rows"] = rows;
+  return report;
+}
+
+}  // namespace pleat::tools
+
+#else
+
+namespace pleat::tools {
+
+nlohmann::ordered_json run_perf_suite(const BenchOptions& /*options*/) {
+  throw fail("--suite perf: this build has no CUDA");
+}
+
+}  // namespace pleat::tools
+
+#endif
