@@ -117,7 +117,7 @@ Job::Job(Op op, const Call& call, const Kernels& kernels, const PlanPointers& pl
   if (pools(op)) {
     const auto groups = static_cast<std::size_t>(windows_->groups());
     part_bytes_ += 2 * padded(groups * sizeof(RowGroup)) + 2 * padded(windows_->staging_bytes()) +
-                   padded(groups > 1 ? 3 * groups * row : 0);
+                   padded(groups > 1 ? kPartialFloats * groups * row : 0);
   }
   part_memory_ = static_cast<std::byte*>(
       scratch.parts.reserve(part_bytes_ * static_cast<std::size_t>(parts_)));

@@ -23,7 +23,8 @@ enum class Rounding : std::uint8_t {
 struct Source {
   DType dtype = DType::f32;
   Rounding rounding = Rounding::none;
-  bool ape = false;  ///< RowGroup::ape is added to the scores
+  bool ape = false;   ///< RowGroup::ape is added to the scores
+  bool late = false;  ///< when pooling: what rounding takes from that sum counts
 
   friend bool operator==(const Source&, const Source&) = default;
 };
@@ -37,9 +38,12 @@ struct RowGroup {
   Source source;
 };
 
+/// Floats that a folded group keeps of a channel: magic, weight, and value as a double.
+inline constexpr std::int64_t kPartialFloats = 4;
+
 /// Pools channels [first, last) of a window of `groups` groups; both are multiples of 64. `next`
 /// (or null) is the group to be read after these: its rows are prefetched. `partial` has room for
-/// 3 * groups * (last - first) floats if groups > 1. pooled[0] is channel `first`.
+/// kPartialFloats * groups * (last - first) floats if groups > 1. pooled[0] is channel `first`.
 using Pool = void (*)(const RowGroup* group, std::int32_t groups, const RowGroup* next,
                       std::int32_t first, std::int32_t last, float* partial, float* pooled);
 

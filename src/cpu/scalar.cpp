@@ -21,23 +21,29 @@ float element(const void* row, DType type, std::int64_t c) {
                              : static_cast<const float*>(row)[c];
 }
 
-float score_of(const RowGroup& g, int r, std::int64_t c) {
+Score score_of(const RowGroup& g, int r, std::int64_t c) {
   float x = element(g.row[r] + g.score_offset, g.source.dtype, c);
   if (g.source.rounding == Rounding::before_ape) x = to_bf16(x);
+  if (g.source.late) return late_sum(x, g.ape[r][c]);
   if (g.source.ape) x = x + g.ape[r][c];
-  return g.source.rounding == Rounding::after_ape ? to_bf16(x) : x;
+  return {g.source.rounding == Rounding::after_ape ? to_bf16(x) : x, 0.0F};
 }
 
 Folded fold_group(const RowGroup& g, std::int64_t c) {
-  Folded f{-std::numeric_limits<float>::infinity(), 0.0F, 0.0F};
-  float score[kGroupRows];
+  float max = -std::numeric_limits<float>::infinity();
+  Score score[kGroupRows];
   for (int r = 0; r < g.rows; ++r) {
     score[r] = score_of(g, r, c);
-    f.max = larger(f.max, score[r]);
+    max = larger(max, score[r].value);
   }
+  const bool clamp = beyond_limit(max);
+  const GroupScale scale = scale_of_group(clamp ? clamp_score(max) : max);
+  Folded f{scale.magic, 0.0F, 0.0};
   for (int r = 0; r < g.rows; ++r) {
+    if (clamp) score[r] = {clamp_score(score[r].value), 0.0F};
     const float kv = element(g.row[r], g.source.dtype, c);
-    add_row(f, score[r], g.source.rounding == Rounding::none ? kv : to_bf16(kv));
+    add_row(f, weight_of_score<true>(score[r].value, score[r].low, scale),
+            g.source.rounding == Rounding::none ? kv : to_bf16(kv));
   }
   return f;
 }
@@ -47,26 +53,26 @@ void pool_window(const RowGroup* group, std::int32_t groups, const RowGroup* /*n
   for (std::int32_t c = first; c < last; ++c) {
     if (groups == 1) {
       const Folded f = fold_group(*group, c);
-      pooled[c - first] = quotient(f.value, f.weight);
+      pooled[c - first] = pooled_of(f.value, f.weight);
       continue;
     }
-    float* maxima = partial;
-    float* weight = partial + groups;
-    float* value = partial + 2 * static_cast<std::ptrdiff_t>(groups);
-    float max = -std::numeric_limits<float>::infinity();
+    auto* value = reinterpret_cast<double*>(partial);  // scratch is aligned for any vector
+    float* magic = partial + 2 * static_cast<std::ptrdiff_t>(groups);
+    float* weight = magic + groups;
+    float top = std::numeric_limits<float>::infinity();
     for (int g = 0; g < groups; ++g) {
       const Folded f = fold_group(group[g], c);
-      maxima[g] = f.max;
+      magic[g] = f.magic;
       weight[g] = f.weight;
       value[g] = f.value;
-      max = larger(max, f.max);
+      top = smaller(top, f.magic);
     }
     for (int g = 0; g < groups; ++g) {
-      const float f = exp_nonpositive(maxima[g] - max);
+      const float f = group_factor(magic[g], top);
       weight[g] = f * weight[g];
-      value[g] = f * value[g];
+      value[g] = static_cast<double>(f) * value[g];
     }
-    pooled[c - first] = quotient(sum_neighbours(value, groups), sum_neighbours(weight, groups));
+    pooled[c - first] = pooled_of(sum_neighbours(value, groups), sum_neighbours(weight, groups));
   }
 }
 

@@ -50,8 +50,9 @@ Windows::Windows(const Call& call, const Kernels& kernels, bool from_state_only)
       state_size_(size_of(call.state.pages.dtype)),
       fresh_size_(size_of(call.projection.dtype)) {
   const bool late = traits_of(call.compressor.recipe).ape_when_pooled;
-  state_source_ = {call.state.pages.dtype, Rounding::none, geometry_.ape && late};
-  fresh_source_ = {call.projection.dtype, Rounding::none, geometry_.ape};
+  state_source_ = {call.state.pages.dtype, Rounding::none, geometry_.ape && late,
+                   geometry_.ape && late};
+  fresh_source_ = {call.projection.dtype, Rounding::none, geometry_.ape, geometry_.ape && late};
   if (call.state.pages.dtype == DType::bf16) {
     fresh_source_.rounding = late ? Rounding::before_ape : Rounding::after_ape;
     // a bf16 projection is what a bf16 state keeps, unless the APE is in

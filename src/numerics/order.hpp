@@ -9,7 +9,8 @@
 namespace pleat::numerics {
 
 /// ((x0 + x1) + (x2 + x3)) + ...: neighbours first. n is a power of two; x is used up.
-PLEAT_HD float sum_neighbours(float* x, int n) {
+template <class T>
+PLEAT_HD T sum_neighbours(T* x, int n) {
   for (int width = 1; width < n; width *= 2) {
     for (int i = 0; i < n; i += 2 * width)
       x[i] = x[i] + x[i + width];
@@ -40,20 +41,44 @@ PLEAT_HD float sum_of_squares(const float* row, int head_dim) {
   return sum_halves(tiles, n);
 }
 
-/// One group of rows of one channel, folded: the largest score, the sum of the weights relative to
-/// it, and the weighted sum of the values.
-struct Folded {
-  float max;
-  float weight;
+/// A score, and what rounding took from it: where the position bias is added when pooling, the
+/// exact sum is value + low.
+struct Score {
   float value;
+  float low;
 };
 
-/// Adds one row to a group whose maximum is known. Starts from {max, +0, +0}; a row that is absent
-/// (negative position) is not added.
-PLEAT_HD void add_row(Folded& g, float score, float kv) {
-  const float e = exp_nonpositive(score - g.max);
-  g.weight = g.weight + e;
-  g.value = fused(e, kv, g.value);
+PLEAT_HD Score late_sum(float score, float ape) {
+  const float sum = score + ape;
+  const float part = sum - score;
+  return {sum, (score - (sum - part)) + (ape - part)};
+}
+
+/// One group of rows of one channel, folded. Values are summed in double: softmax averages cancel,
+/// and what is left must still be right. The product of two floats is exact there, so it does not
+/// matter whether it is fused.
+struct Folded {
+  float magic;   ///< of the group's scale
+  float weight;  ///< sum of the weights
+  double value;  ///< sum of weight * kv
+};
+
+/// Adds one row. A group starts from {its magic, +0, +0}; a row that is absent (negative position)
+/// is not added.
+PLEAT_HD void add_row(Folded& g, float weight, float kv) {
+  g.weight = g.weight + weight;
+  g.value = g.value + static_cast<double>(weight) * static_cast<double>(kv);
+}
+
+/// Brings a group to the scale of the window's largest, whose magic is \p top: exact, but for
+/// groups 2^-126 below and farther, which count as that far below.
+PLEAT_HD float group_factor(float magic, float top) {
+  return pow2_of_whole(larger(top - magic, -126.0F));
+}
+
+/// The pooled channel.
+PLEAT_HD float pooled_of(double value, float weight) {
+  return quotient(static_cast<float>(value), weight);
 }
 
 /// 1 / sqrt(mean square + eps): mean by an exact power of two, then a rounded sum, root, quotient.

@@ -59,9 +59,21 @@ PLEAT_HD float root(float x) {
 #endif
 }
 
-/// The larger; if one is NaN, the other.
+/// The larger; if one is NaN, the other. Not the library's fmax: that keeps a signalling NaN.
 PLEAT_HD float larger(float a, float b) {
+#if defined(__CUDA_ARCH__)
   return fmaxf(a, b);
+#else
+  return a < b || a != a ? b : a;
+#endif
+}
+
+PLEAT_HD float smaller(float a, float b) {
+#if defined(__CUDA_ARCH__)
+  return fminf(a, b);
+#else
+  return b < a || a != a ? b : a;
+#endif
 }
 
 PLEAT_HD float magnitude(float x) {

@@ -75,7 +75,7 @@ void pool(const Call& call, std::int64_t t, bool from_state_only, float* pooled)
   const std::int32_t fresh = from_state_only ? 0 : fresh_rows(call.batch, t, window);
   const RowSource rows{call, from_state_only};
   std::vector<float> kv(static_cast<std::size_t>(window));
-  std::vector<float> score(kv.size());
+  std::vector<numerics::Score> score(kv.size());
   for (std::int32_t c = 0; c < g.head_dim; ++c) {
     for (std::int32_t w = absent; w < window; ++w) {
       const std::int32_t half = g.overlap && w >= g.ratio ? g.head_dim : 0;

@@ -15,30 +15,45 @@ namespace pleat::reference {
 
 using namespace numerics;  // NOLINT: this file is those functions, one after the other
 
-float pool_channel(std::span<const float> kv, std::span<const float> score, std::int32_t absent) {
+namespace {
+
+/// Rows [first, last) of one channel.
+Folded fold_group(const float* kv, const Score* score, int first, int last) {
+  float max = -std::numeric_limits<float>::infinity();
+  for (int w = first; w < last; ++w)
+    max = larger(max, score[w].value);
+  const bool clamp = beyond_limit(max);
+  const GroupScale scale = scale_of_group(clamp ? clamp_score(max) : max);
+  Folded f{scale.magic, 0.0F, 0.0};
+  for (int w = first; w < last; ++w) {
+    const Score s = clamp ? Score{clamp_score(score[w].value), 0.0F} : score[w];
+    add_row(f, weight_of_score<true>(s.value, s.low, scale), kv[w]);
+  }
+  return f;
+}
+
+}  // namespace
+
+float pool_channel(std::span<const float> kv, std::span<const Score> score, std::int32_t absent) {
   const int window = static_cast<int>(kv.size());
   const int rows = std::min(window, kGroupRows);
   const int groups = window / rows;
   Folded group[1024 * 2 / kGroupRows];
-  float max = -std::numeric_limits<float>::infinity();
+  float top = std::numeric_limits<float>::infinity();
   for (int g = 0; g < groups; ++g) {
-    Folded& f = group[g] = {-std::numeric_limits<float>::infinity(), 0.0F, 0.0F};
-    const int first = std::max(g * rows, static_cast<int>(absent));
-    for (int w = first; w < (g + 1) * rows; ++w)
-      f.max = larger(f.max, score[w]);
-    for (int w = first; w < (g + 1) * rows; ++w)
-      add_row(f, score[w], kv[w]);
-    max = larger(max, f.max);
+    const int first = std::clamp(static_cast<int>(absent), g * rows, (g + 1) * rows);
+    group[g] = fold_group(kv.data(), score.data(), first, (g + 1) * rows);
+    top = smaller(top, group[g].magic);
   }
-  if (groups == 1) return quotient(group[0].value, group[0].weight);
+  if (groups == 1) return pooled_of(group[0].value, group[0].weight);
   float weight[1024 * 2 / kGroupRows] = {};
-  float value[1024 * 2 / kGroupRows] = {};
+  double value[1024 * 2 / kGroupRows] = {};
   for (int g = 0; g < groups; ++g) {
-    const float f = exp_nonpositive(group[g].max - max);
+    const float f = group_factor(group[g].magic, top);
     weight[g] = f * group[g].weight;
-    value[g] = f * group[g].value;
+    value[g] = static_cast<double>(f) * group[g].value;
   }
-  return quotient(sum_neighbours(value, groups), sum_neighbours(weight, groups));
+  return pooled_of(sum_neighbours(value, groups), sum_neighbours(weight, groups));
 }
 
 void norm_rope(const Compressor& c, const TensorView& weight, const float* rope_row, float* row) {

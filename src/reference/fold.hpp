@@ -7,11 +7,14 @@
 #include <cstdint>
 #include <span>
 
+#include "numerics/order.hpp"
+
 /// The definition: docs/numerics.md as plain scalar code. Every backend is proven against it.
 namespace pleat::reference {
 
 /// One channel of one window: rows oldest first, `absent` of them before position 0.
-float pool_channel(std::span<const float> kv, std::span<const float> score, std::int32_t absent);
+float pool_channel(std::span<const float> kv, std::span<const numerics::Score> score,
+                   std::int32_t absent);
 
 /// Pooled row to the row that is quantised: norm and RoPE, with the recipe's roundings. In place.
 void norm_rope(const Compressor& c, const TensorView& weight, const float* rope_row, float* row);

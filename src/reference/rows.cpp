@@ -64,8 +64,8 @@ float RowSource::kv(std::int64_t t, std::int32_t back, std::int32_t fresh, std::
   return element(call.state.pages, at.page, at.row, c);
 }
 
-float RowSource::score(std::int64_t t, std::int32_t back, std::int32_t fresh,
-                       std::int32_t c) const {
+numerics::Score RowSource::score(std::int64_t t, std::int32_t back, std::int32_t fresh,
+                                 std::int32_t c) const {
   const Geometry& g = call.compressor.geometry;
   const std::int64_t p = position_of(call.batch, t) - back;
   const float ape =
@@ -81,7 +81,7 @@ float RowSource::score(std::int64_t t, std::int32_t back, std::int32_t fresh,
     const Place at = state_place(call.state, request_of(call.batch, t), p);
     x = element(call.state.pages, at.page, at.row, g.state_width() + c);
   }
-  return g.ape && late ? x + ape : x;
+  return g.ape && late ? numerics::late_sum(x, ape) : numerics::Score{x, 0.0F};
 }
 
 }  // namespace pleat::reference

@@ -4,6 +4,8 @@
 
 #include <pleat/pleat.hpp>
 
+#include "numerics/order.hpp"
+
 namespace pleat::reference {
 
 /// Typed access to a call's views, in 64-bit offsets. Nothing is checked here.
@@ -56,7 +58,8 @@ struct RowSource {
   /// Channel c (of 2S halves already resolved by the caller: 0 <= c < S) of the row at distance
   /// `back` before closing token t.
   float kv(std::int64_t t, std::int32_t back, std::int32_t fresh, std::int32_t c) const;
-  float score(std::int64_t t, std::int32_t back, std::int32_t fresh, std::int32_t c) const;
+  numerics::Score score(std::int64_t t, std::int32_t back, std::int32_t fresh,
+                        std::int32_t c) const;
 };
 
 }  // namespace pleat::reference

@@ -35,17 +35,42 @@
 HWY_BEFORE_NAMESPACE();
 namespace pleat::cpu::HWY_NAMESPACE {
 
-enum Function { kExp, kToBf16, kE4m3, kE2m1, kE2m1TowardZero, kHalves };
+enum Function {
+  kWeight,
+  kWeightLow,
+  kMagic,
+  kFactor,
+  kClamp,
+  kToBf16,
+  kE4m3,
+  kE2m1,
+  kE2m1TowardZero,
+  kHalves
+};
 
-/// Results as bits, one a lane; the length is a multiple of 16.
-void Apply(int which, std::span<const float> in, std::span<std::uint32_t> out) {
+/// Results as bits, one a lane; the length is a multiple of 16. max: of the group, for
+/// weights; of the window, for factors.
+void Apply(int which, float max, std::span<const float> in, std::span<std::uint32_t> out) {
   const U d;
+  const ScaleVec scale = ScaleOfGroup(hn::Set(F(), max));
   for (std::size_t i = 0; i < in.size(); i += kLanes) {
     const VF x = hn::LoadU(F(), in.data() + i);
     VU y = hn::Zero(d);
     switch (which) {
-      case kExp:
-        y = hn::BitCast(d, ExpNonpositive(x));
+      case kWeight:
+        y = hn::BitCast(d, WeightOfScore<false>(x, x, scale));
+        break;
+      case kWeightLow:
+        y = hn::BitCast(d, WeightOfScore<true>(x, hn::Mul(x, hn::Set(F(), 0x1p-25F)), scale));
+        break;
+      case kMagic:
+        y = hn::BitCast(d, ScaleOfGroup(x).magic);
+        break;
+      case kFactor:
+        y = hn::BitCast(d, GroupFactor(x, scale.magic));
+        break;
+      case kClamp:
+        y = hn::BitCast(d, ClampScore(x));
         break;
       case kToBf16:
         y = hn::BitCast(d, ToBf16(x));
@@ -81,8 +106,19 @@ namespace {
 
 using namespace numerics;  // NOLINT: the twins
 
-enum Function { kExp, kToBf16, kE4m3, kE2m1, kE2m1TowardZero, kHalves };
-using ApplyFunction = void (*)(int, std::span<const float>, std::span<std::uint32_t>);
+enum Function {
+  kWeight,
+  kWeightLow,
+  kMagic,
+  kFactor,
+  kClamp,
+  kToBf16,
+  kE4m3,
+  kE2m1,
+  kE2m1TowardZero,
+  kHalves
+};
+using ApplyFunction = void (*)(int, float, std::span<const float>, std::span<std::uint32_t>);
 
 class SimdNumerics : public ::testing::TestWithParam<SimdTarget> {
  protected:
@@ -103,7 +139,7 @@ class SimdNumerics : public ::testing::TestWithParam<SimdTarget> {
     for (std::int64_t first = 0; first < count; first += kBlock) {
       for (std::int64_t i = 0; i < kBlock; ++i)
         in[static_cast<std::size_t>(i)] = make(std::min(first + i, count - 1));
-      apply_(which, in, out);
+      apply_(which, max_, in, out);
       for (std::size_t i = 0; i < in.size(); ++i) {
         ASSERT_EQ(out[i], twin(in[i])) << "of " << in[i] << ", bits " << bits_of(in[i]);
       }
@@ -129,30 +165,60 @@ class SimdNumerics : public ::testing::TestWithParam<SimdTarget> {
   }
 
   ApplyFunction apply_ = nullptr;
+  float max_ = 0;  ///< of the group
 };
 
-TEST_P(SimdNumerics, Exp) {
-  const auto twin = [](float x) { return bits_of(exp_nonpositive(x)); };
-  const std::uint32_t first = bits_of(-0.0F);
-  const std::uint32_t count = bits_of(-88.0F) - first + 1;
-  const auto stride = static_cast<std::uint32_t>(61 * test::kThinner);  // through every binade
-  expect_same(
-      kExp, count / stride + 1,
-      [&](std::int64_t i) { return float_of(first + static_cast<std::uint32_t>(i) * stride); },
-      twin);
+TEST_P(SimdNumerics, Weight) {
   const std::vector<float> special{0.0F,
                                    -0.0F,
-                                   -86.99999F,
-                                   -87.0F,
-                                   -87.00001F,
+                                   -86.0F,
                                    -1e30F,
                                    -1e-40F,
                                    -__builtin_inff(),
                                    -__builtin_nanf(""),
                                    __builtin_nanf("")};
+  for (const float max : {0.0F, 0.3F, 41.7F, -300.25F, 88.0F, 5000.0F, -1048576.0F}) {
+    max_ = max;
+    const GroupScale scale = scale_of_group(max);
+    const auto twin = [&](float x) { return bits_of(weight_of_score<false>(x, x, scale)); };
+    const auto low_twin = [&](float x) {
+      return bits_of(weight_of_score<true>(x, x * 0x1p-25F, scale));
+    };
+    // distances below the largest score from 0 to 88, through every binade
+    const std::uint32_t count = bits_of(88.0F) + 1;
+    const auto stride = static_cast<std::uint32_t>(367 * test::kThinner);
+    const auto score = [&](std::int64_t i) {
+      return max - float_of(static_cast<std::uint32_t>(i) * stride);
+    };
+    expect_same(kWeight, count / stride + 1, score, twin);
+    expect_same(kWeightLow, count / stride + 1, score, low_twin);
+    const auto odd = [&](std::int64_t i) { return special[static_cast<std::size_t>(i)]; };
+    expect_same(kWeight, static_cast<std::int64_t>(special.size()), odd,
+                [&](float x) { return bits_of(weight_of_score<false>(x, x, scale)); });
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+}
+
+TEST_P(SimdNumerics, GroupScaleAndFactor) {
+  for (const float max : {0.0F, 41.7F, -300.25F, 1048576.0F}) {
+    max_ = max;
+    const float top = scale_of_group(max).magic;
+    expect_same(
+        kFactor, 1 << 12, [&](std::int64_t i) { return top + static_cast<float>(i); },
+        [&](float magic) { return bits_of(group_factor(magic, top)); });
+  }
+  test::Random random(17);
   expect_same(
-      kExp, static_cast<std::int64_t>(special.size()),
-      [&](std::int64_t i) { return special[static_cast<std::size_t>(i)]; }, twin);
+      kMagic, test::repetitions(1 << 22),
+      [&](std::int64_t) {
+        const auto reach = static_cast<std::int32_t>(random.between(-8, 20));
+        return static_cast<float>(2 * random.unit() - 1) * pow2(reach);
+      },
+      [](float x) { return bits_of(scale_of_group(x).magic); });
+}
+
+TEST_P(SimdNumerics, ClampScore) {
+  expect_same_everywhere(kClamp, [](float x) { return bits_of(clamp_score(x)); });
 }
 
 TEST_P(SimdNumerics, ToBf16) {
@@ -179,7 +245,7 @@ TEST_P(SimdNumerics, SumHalves) {
     for (float& x : in)
       x = random.normal() * pow2(static_cast<std::int32_t>(random.between(-20, 20)));
     std::vector<std::uint32_t> out(in.size());
-    apply_(kHalves, in, out);
+    apply_(kHalves, max_, in, out);
     for (std::size_t i = 0; i < in.size(); i += lanes) {
       std::vector<float> used(in.begin() + static_cast<std::ptrdiff_t>(i),
                               in.begin() + static_cast<std::ptrdiff_t>(i + lanes));

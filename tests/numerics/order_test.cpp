@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -85,16 +86,94 @@ TEST(Order, SumOfSquaresByTiles) {
   }
 }
 
-TEST(Order, RowsOfAGroupAreAddedByFma) {
-  Folded g{2.0F, 0.0F, 0.0F};
-  add_row(g, 2.0F, 3.0F);
-  EXPECT_EQ(g.weight, 1.0F);
-  EXPECT_EQ(g.value, 3.0F);
-  const float e = exp_nonpositive(-0.7F - 2.0F);
-  add_row(g, -0.7F, 1.1F);
-  EXPECT_EQ(g.weight, 1.0F + e);
-  EXPECT_EQ(g.value, std::fma(e, 1.1F, 3.0F));
-  EXPECT_EQ(g.max, 2.0F);
+TEST(Order, NeighboursOfDoublesToo) {
+  double x[4] = {1e17, -1e17, 1.0, 1.0};
+  EXPECT_EQ(sum_neighbours(x, 4), 2.0);
+  double y[4] = {1e17, 1.0, -1e17, 1.0};
+  EXPECT_EQ(sum_neighbours(y, 4), 0.0);
+}
+
+TEST(Order, RowsOfAGroupAreAddedInTheirOrder) {
+  Folded g{kRoundMagic - 3, 0.0F, 0.0};
+  add_row(g, 1.25F, 3.0F);
+  EXPECT_EQ(g.weight, 1.25F);
+  EXPECT_EQ(g.value, 3.75);
+  const float weight = 0x1.000002p-25F;  // added to 1.25 it is rounded away
+  add_row(g, weight, 1.1F);
+  EXPECT_EQ(g.weight, 1.25F);
+  EXPECT_EQ(g.value, 3.75 + static_cast<double>(weight) * static_cast<double>(1.1F));
+  EXPECT_EQ(g.magic, kRoundMagic - 3);
+  // What is left when large values cancel is exact; in float it would be 0.
+  Folded c{kRoundMagic, 0.0F, 0.0};
+  add_row(c, 1.0F, 1e8F);
+  add_row(c, 0x1.000002p-1F, 0x1.000002p-3F);
+  add_row(c, 1.0F, -1e8F);
+  EXPECT_NEAR(c.value, 0.0625, 2e-8);
+  EXPECT_NE(c.value, 0.0625);
+}
+
+// The product of two floats is exact in double: fused or not, every compiler and machine agrees.
+TEST(Order, ProductsInDoubleAreExact) {
+  test::Random random(7);
+  for (std::int64_t n = 0; n < test::repetitions(1'000'000); ++n) {
+    const float weight = std::fabs(random.normal()) * std::ldexp(1.0F, -random.below(100));
+    const float kv = random.normal() * std::ldexp(1.0F, static_cast<int>(random.between(-40, 40)));
+    const double before = static_cast<double>(random.normal());
+    Folded g{kRoundMagic, 0.0F, before};
+    add_row(g, weight, kv);
+    ASSERT_EQ(g.value, std::fma(static_cast<double>(weight), static_cast<double>(kv), before));
+  }
+}
+
+TEST(Order, LateSumsLoseNothing) {
+  test::Random random(8);
+  std::int64_t inexact = 0;
+  for (std::int64_t n = 0; n < test::repetitions(2'000'000); ++n) {
+    const float score =
+        random.normal() * std::ldexp(1.0F, static_cast<int>(random.between(-12, 12)));
+    const float ape = random.normal() * std::ldexp(1.0F, static_cast<int>(random.between(-12, 12)));
+    // 24 bits each, exponents 24 apart at most: exact in double
+    if (std::fabs(std::log2(std::fabs(score)) - std::log2(std::fabs(ape))) > 24) continue;
+    const Score s = late_sum(score, ape);
+    ASSERT_EQ(s.value, score + ape);
+    ASSERT_EQ(static_cast<double>(s.value) + static_cast<double>(s.low),
+              static_cast<double>(score) + static_cast<double>(ape))
+        << score << " + " << ape;
+    inexact += s.low != 0 ? 1 : 0;
+  }
+  EXPECT_GT(inexact, 0);
+  // either may be the larger, by far
+  EXPECT_EQ(late_sum(1e10F, 1e-10F).low, 1e-10F);
+  EXPECT_EQ(late_sum(1e-10F, 1e10F).low, 1e-10F);
+  EXPECT_EQ(late_sum(0.5F, 0.0F).low, 0.0F);
+  EXPECT_EQ(late_sum(0.7F, -0.7F).value, 0.0F);
+  EXPECT_EQ(late_sum(0.7F, -0.7F).low, 0.0F);
+}
+
+TEST(Order, GroupsComeToOneScaleExactly) {
+  test::Random random(9);
+  for (std::int64_t i = 0; i < test::repetitions(200'000); ++i) {
+    const float max = random.normal() * 3000;
+    const float top = max + static_cast<float>(random.unit() * 88);
+    const float magic = scale_of_group(max).magic;
+    const float top_magic = scale_of_group(top).magic;
+    const int apart = static_cast<int>(top_magic - magic);
+    ASSERT_LE(apart, 0);
+    const float factor = group_factor(magic, top_magic);
+    ASSERT_EQ(bits_of(factor), bits_of(std::ldexp(1.0F, std::max(apart, -126))));
+    const float weight = 1 + 7 * static_cast<float>(random.unit());
+    ASSERT_EQ(static_cast<double>(factor * weight),
+              std::ldexp(static_cast<double>(weight), std::max(apart, -126)));
+  }
+  const float far = scale_of_group(-kScoreLimit).magic;
+  EXPECT_EQ(group_factor(far, scale_of_group(kScoreLimit).magic), 0x1p-126F);
+  EXPECT_EQ(group_factor(far, far), 1.0F);
+}
+
+TEST(Order, PooledIsTheRoundedValueOverTheWeight) {
+  const double value = 1.0 + 0x1p-24 + 0x1p-50;  // rounds up, to 1 + 2^-23
+  EXPECT_EQ(pooled_of(value, 3.0F), (1.0F + 0x1p-23F) / 3.0F);
+  EXPECT_EQ(pooled_of(1.0 + 0x1p-24, 1.0F), 1.0F);  // tie: even
 }
 
 TEST(Order, RmsScaleRoundsEachStep) {

@@ -44,7 +44,7 @@ LayerShape random_layer(const Kind& kind, Random& random, std::uint64_t seed) {
   s.projection = random.chance(0.3) ? DType::bf16 : DType::f32;
   s.state = random.chance(0.3) ? DType::bf16 : DType::f32;
   s.norm = random.chance(0.5) ? DType::bf16 : DType::f32;
-  s.gate = random.pick<float>({1.0F, 1.0F, 30.0F});
+  s.gate = random.pick<float>({1.0F, 1.0F, 30.0F, 6e5F});
   s.positions = kind.longest + 8;
   s.seed = seed;
   return s;

@@ -30,7 +30,9 @@ using U = hn::ScalableTag<std::uint32_t>;
 using I = hn::ScalableTag<std::int32_t>;
 using U16 = hn::Rebind<std::uint16_t, F>;
 using U8 = hn::Rebind<std::uint8_t, F>;
+using D64 = hn::Repartition<double, F>;
 using VF = hn::Vec<F>;
+using VD = hn::Vec<D64>;
 using VU = hn::Vec<U>;
 inline constexpr int kLanes = HWY_LANES(float);
 
@@ -40,23 +42,95 @@ HWY_INLINE VF Larger(VF maybe_nan, VF number) {
   return hn::Max(maybe_nan, number);
 }
 
-/// numerics::exp_nonpositive.
-HWY_INLINE VF ExpNonpositive(VF x) {
+// Min and Max are y where x is NaN, on every target used here.
+HWY_INLINE VF Smaller(VF maybe_nan, VF number) {
+  return hn::Min(maybe_nan, number);
+}
+
+HWY_INLINE VF ClampScore(VF x) {
+  const VF limit = hn::Set(F(), numerics::kScoreLimit);
+  return Smaller(Larger(x, hn::Neg(limit)), limit);
+}
+
+/// numerics::GroupScale.
+struct ScaleVec {
+  VF magic;
+  VF floor;
+};
+
+HWY_INLINE ScaleVec ScaleOfGroup(VF max) {
+  const F d;
+  const VF magic = hn::Set(d, numerics::kRoundMagic);
+  const VF whole = hn::Sub(hn::MulAdd(max, hn::Set(d, numerics::kLog2E), magic), magic);
+  return {hn::Sub(magic, whole), hn::Sub(max, hn::Set(d, numerics::kWeightReach))};
+}
+
+/// numerics::weight_of_score.
+template <bool kHasLow>
+HWY_INLINE VF WeightOfScore(VF score, [[maybe_unused]] VF low, const ScaleVec& g) {
   using P = numerics::Exp2Poly;
   const F d;
   const VF log2e = hn::Set(d, numerics::kLog2E);
-  const VF magic = hn::Set(d, numerics::kRoundMagic);
-  x = Larger(x, hn::Set(d, numerics::kExpFloor));
-  const VF shifted = hn::MulAdd(x, log2e, magic);
-  const VF whole = hn::Sub(shifted, magic);
-  const VF f = hn::MulSub(x, log2e, whole);
-  VF p = hn::MulAdd(hn::Set(d, P::c5), f, hn::Set(d, P::c4));
+  const VF z = Larger(score, g.floor);
+  const VF shifted = hn::MulAdd(z, log2e, g.magic);
+  const VF whole = hn::Sub(shifted, g.magic);
+  VF f = hn::MulSub(z, log2e, whole);
+  f = hn::MulAdd(z, hn::Set(d, numerics::kLog2ELow), f);
+  if constexpr (kHasLow) {
+    f = hn::MulAdd(hn::IfThenElseZero(hn::Gt(score, g.floor), low), log2e, f);
+  }
+  VF p = hn::MulAdd(hn::Set(d, P::c6), f, hn::Set(d, P::c5));
+  p = hn::MulAdd(p, f, hn::Set(d, P::c4));
   p = hn::MulAdd(p, f, hn::Set(d, P::c3));
   p = hn::MulAdd(p, f, hn::Set(d, P::c2));
   p = hn::MulAdd(p, f, hn::Set(d, P::c1));
   p = hn::MulAdd(p, f, hn::Set(d, 1.0F));
   const U du;
   return hn::BitCast(d, hn::Add(hn::BitCast(du, p), hn::ShiftLeft<23>(hn::BitCast(du, shifted))));
+}
+
+/// The same of kCount scores in place, without low parts, one operation after the other over all of
+/// them: left to themselves, the long chains fill the processor's schedulers with operations that
+/// wait for their predecessor.
+template <int kCount, class Scale>
+HWY_INLINE void WeightsOfScores(VF* x, const Scale& scale) {
+  using P = numerics::Exp2Poly;
+  const F d;
+  const U du;
+  const VF log2e = hn::Set(d, numerics::kLog2E);
+  VF shifted[kCount];
+  VF f[kCount];
+  const auto each = [](auto&& operation) HWY_ATTR {
+    PLEAT_UNROLL(8)
+    for (int i = 0; i < kCount; ++i)
+      operation(i);
+  };
+  const auto horner = [&](float coefficient) HWY_ATTR {
+    each([&](int i) HWY_ATTR { x[i] = hn::MulAdd(x[i], f[i], hn::Set(d, coefficient)); });
+  };
+  each([&](int i) HWY_ATTR { x[i] = Larger(x[i], scale(i).floor); });
+  each([&](int i) HWY_ATTR { shifted[i] = hn::MulAdd(x[i], log2e, scale(i).magic); });
+  each([&](int i) HWY_ATTR { f[i] = hn::Sub(shifted[i], scale(i).magic); });
+  each([&](int i) HWY_ATTR { f[i] = hn::MulSub(x[i], log2e, f[i]); });
+  each([&](int i) HWY_ATTR { f[i] = hn::MulAdd(x[i], hn::Set(d, numerics::kLog2ELow), f[i]); });
+  each([&](int i) HWY_ATTR { x[i] = hn::MulAdd(hn::Set(d, P::c6), f[i], hn::Set(d, P::c5)); });
+  horner(P::c4);
+  horner(P::c3);
+  horner(P::c2);
+  horner(P::c1);
+  horner(1.0F);
+  each([&](int i) HWY_ATTR {
+    x[i] = hn::BitCast(
+        d, hn::Add(hn::BitCast(du, x[i]), hn::ShiftLeft<23>(hn::BitCast(du, shifted[i]))));
+  });
+}
+
+/// numerics::group_factor.
+HWY_INLINE VF GroupFactor(VF magic, VF top) {
+  const F d;
+  const VF k = hn::Max(hn::Sub(top, magic), hn::Set(d, -126.0F));
+  const VF shifted = hn::Add(k, hn::Set(d, numerics::kRoundMagic + 127.0F));
+  return hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(U(), shifted)));
 }
 
 /// numerics::to_bf16, as float bits: bf16 above, zeros below.

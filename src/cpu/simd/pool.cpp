@@ -19,8 +19,12 @@ namespace pleat::cpu::HWY_NAMESPACE {
 /// line, so that each is prefetched once.
 inline constexpr int kLineBytes = 64;
 
-template <DType kDType, Rounding kRounding, bool kApe>
+/// When a row's position bias is added: never, when it was saved, or now (recipe sglang).
+enum class Ape { none, saved, late };
+
+template <DType kDType, Rounding kRounding, Ape kApe>
 struct Rows {
+  static constexpr bool kLate = kApe == Ape::late;
   static constexpr bool kBf16 = kDType == DType::bf16;
   static constexpr int kSize = kBf16 ? 2 : 4;
   static constexpr int kChannels = kLineBytes / kSize;  // a turn's
@@ -36,37 +40,79 @@ struct Rows {
     const VF x = Load(g.row[r], c);
     return kRounding == Rounding::none ? x : ToBf16(x);
   }
+  /// Before the position bias where that comes late.
   static HWY_INLINE VF Score(const RowGroup& g, int r, std::int64_t c) {
     VF x = Load(g.row[r] + g.score_offset, c);
     if (kRounding == Rounding::before_ape) x = ToBf16(x);
-    if (kApe) x = hn::Add(x, hn::LoadU(F(), g.ape[r] + c));
+    if (kApe == Ape::saved) x = hn::Add(x, hn::LoadU(F(), g.ape[r] + c));
     if (kRounding == Rounding::after_ape) x = ToBf16(x);
     return x;
   }
 };
 
 struct FoldedVec {
-  VF max;
+  VF magic;
   VF weight;
-  VF value;
+  VD low;   ///< values of the lower half of the channels
+  VD high;  ///< and of the upper half
 };
+
+HWY_INLINE VD LowerDouble(VF x) {
+  return hn::PromoteTo(D64(), hn::LowerHalf(x));
+}
+HWY_INLINE VD UpperDouble(VF x) {
+  const hn::Half<F> half;
+  return hn::PromoteTo(D64(), hn::UpperHalf(half, x));
+}
+
+/// numerics::pooled_of.
+HWY_INLINE VF Pooled(VD low, VD high, VF weight) {
+  const hn::Half<F> half;
+  return hn::Div(hn::Combine(F(), hn::DemoteTo(half, high), hn::DemoteTo(half, low)), weight);
+}
 
 /// numerics::Folded of one vector of channels. kCount is the number of rows, or 0: ask the group.
 template <class R, int kCount>
 HWY_INLINE FoldedVec FoldRows(const RowGroup& g, std::int64_t c) {
+  const F d;
   const int rows = kCount != 0 ? kCount : g.rows;
   VF score[kGroupRows];
-  FoldedVec f{hn::Set(F(), -__builtin_inff()), hn::Zero(F()), hn::Zero(F())};
+  VF max = hn::Set(d, -__builtin_inff());
+  const auto ape = [&](int r) HWY_ATTR { return hn::LoadU(d, g.ape[r] + c); };
   PLEAT_UNROLL(8)
   for (int r = 0; r < rows; ++r) {
     score[r] = R::Score(g, r, c);
-    f.max = Larger(score[r], f.max);
+    if constexpr (R::kLate) {
+      max = Larger(hn::Add(score[r], ape(r)), max);
+    } else {
+      max = Larger(score[r], max);
+    }
   }
+  // NaN is beyond
+  const auto beyond = hn::Not(hn::Le(hn::Abs(max), hn::Set(d, numerics::kScoreLimit)));
+  const bool clamp = !hn::AllFalse(d, beyond);
+  if (HWY_UNLIKELY(clamp)) max = hn::IfThenElse(beyond, ClampScore(max), max);
+  const ScaleVec scale = ScaleOfGroup(max);
+  FoldedVec f{scale.magic, hn::Zero(d), hn::Zero(D64()), hn::Zero(D64())};
   PLEAT_UNROLL(8)
   for (int r = 0; r < rows; ++r) {
-    const VF e = ExpNonpositive(hn::Sub(score[r], f.max));
+    VF z = score[r];
+    VF low = hn::Zero(d);
+    if constexpr (R::kLate) {  // numerics::late_sum
+      const VF bias = ape(r);
+      z = hn::Add(score[r], bias);
+      const VF part = hn::Sub(z, score[r]);
+      low = hn::Add(hn::Sub(score[r], hn::Sub(z, part)), hn::Sub(bias, part));
+    }
+    if (HWY_UNLIKELY(clamp)) {
+      z = hn::IfThenElse(beyond, ClampScore(z), z);
+      low = hn::IfThenZeroElse(beyond, low);
+    }
+    const VF e = WeightOfScore<R::kLate>(z, low, scale);
+    const VF kv = R::Kv(g, r, c);
     f.weight = hn::Add(f.weight, e);
-    f.value = hn::MulAdd(e, R::Kv(g, r, c), f.value);
+    f.low = hn::MulAdd(LowerDouble(e), LowerDouble(kv), f.low);
+    f.high = hn::MulAdd(UpperDouble(e), UpperDouble(kv), f.high);
   }
   return f;
 }
@@ -130,8 +176,8 @@ HWY_INLINE void Touch(const RowGroup& g, std::int64_t first, std::int64_t bytes)
   }
 }
 
-/// One group. A window of one group is pooled by it; else max, weight and value go to `out`,
-/// [3][last - first].
+/// One group. A window of one group is pooled by it; else magic, weight and value go to `out`:
+/// [2][last - first] floats, then [last - first] doubles, of each vector the lower half first.
 template <class R, int kCount, bool kOnly>
 void FoldGroup(const RowGroup& group, const RowGroup& next, std::int64_t first, std::int64_t last,
                float* HWY_RESTRICT out) {
@@ -144,11 +190,13 @@ void FoldGroup(const RowGroup& group, const RowGroup& next, std::int64_t first, 
       const FoldedVec f = FoldRows<R, kCount>(group, i);
       float* to = out + (i - first);
       if constexpr (kOnly) {
-        hn::StoreU(hn::Div(f.value, f.weight), F(), to);
+        hn::StoreU(Pooled(f.low, f.high, f.weight), F(), to);
       } else {
-        hn::StoreU(f.max, F(), to);
+        auto* values = reinterpret_cast<double*>(out + 2 * width) + (i - first);
+        hn::StoreU(f.magic, F(), to);
         hn::StoreU(f.weight, F(), to + width);
-        hn::StoreU(f.value, F(), to + 2 * width);
+        hn::StoreU(f.low, D64(), values);
+        hn::StoreU(f.high, D64(), values + kLanes / 2);
       }
     }
   }
@@ -160,11 +208,19 @@ using FoldGroupFunction = void (*)(const RowGroup&, const RowGroup&, std::int64_
 template <DType kDType, Rounding kRounding, bool kOnly>
 FoldGroupFunction ChooseFold(const RowGroup& g) {
   const bool full = g.rows == kGroupRows;
-  if (g.source.ape) {
-    using R = Rows<kDType, kRounding, true>;
-    return full ? &FoldGroup<R, kGroupRows, kOnly> : &FoldGroup<R, 0, kOnly>;
+  if constexpr (kRounding != Rounding::after_ape) {
+    if (g.source.late) {
+      using R = Rows<kDType, kRounding, Ape::late>;
+      return full ? &FoldGroup<R, kGroupRows, kOnly> : &FoldGroup<R, 0, kOnly>;
+    }
   }
-  using R = Rows<kDType, kRounding, false>;
+  if constexpr (kRounding != Rounding::before_ape) {
+    if (g.source.ape) {
+      using R = Rows<kDType, kRounding, Ape::saved>;
+      return full ? &FoldGroup<R, kGroupRows, kOnly> : &FoldGroup<R, 0, kOnly>;
+    }
+  }
+  using R = Rows<kDType, kRounding, Ape::none>;
   return full ? &FoldGroup<R, kGroupRows, kOnly> : &FoldGroup<R, 0, kOnly>;
 }
 
@@ -189,21 +245,22 @@ FoldGroupFunction ChooseFold(const RowGroup& g) {
 
 /// A sum of 2^n terms as numerics::sum_neighbours adds them, taking them one by one: like counting
 /// in binary, equal partial sums join as soon as there are two.
+template <class V>
 class NeighbourSum {
  public:
-  HWY_INLINE void Add(VF x, int index) {
+  HWY_INLINE void Add(V x, int index) {
     for (; (index & 1) != 0; index >>= 1)
       x = hn::Add(stack_[--depth_], x);
     stack_[depth_++] = x;
   }
-  [[nodiscard]] HWY_INLINE VF Total() const { return stack_[0]; }
+  [[nodiscard]] HWY_INLINE V Total() const { return stack_[0]; }
 
  private:
-  VF stack_[12];
+  V stack_[12];
   int depth_ = 0;
 };
 
-/// Joins the groups of a window: each is rescaled from its own maximum to the window's.
+/// Joins the groups of a window: each is brought from its own scale to the largest's.
 /// kGroups is their number, or 0: `groups` says.
 template <int kGroups>
 void Combine(const float* HWY_RESTRICT partial, int groups, std::int64_t width,
@@ -211,20 +268,27 @@ void Combine(const float* HWY_RESTRICT partial, int groups, std::int64_t width,
   const F d;
   const int n = kGroups != 0 ? kGroups : groups;
   for (std::int64_t c = 0; c < width; c += kLanes) {
-    const auto part = [&](int g, int which)
-                          HWY_ATTR { return hn::LoadU(d, partial + (3 * g + which) * width + c); };
-    VF max = hn::Set(d, -__builtin_inff());
+    const auto part = [&](int g, int which) HWY_ATTR {
+      return hn::LoadU(d, partial + (kPartialFloats * g + which) * width + c);
+    };
+    const auto value = [&](int g, int half) HWY_ATTR {
+      const float* values = partial + (kPartialFloats * g + 2) * width;
+      return hn::LoadU(D64(), reinterpret_cast<const double*>(values) + c + half * (kLanes / 2));
+    };
+    VF top = hn::Set(d, __builtin_inff());
     for (int g = 0; g < n; ++g)
-      max = hn::Max(max, part(g, 0));
-    NeighbourSum weight;
-    NeighbourSum value;
+      top = hn::Min(top, part(g, 0));
+    NeighbourSum<VF> weight;
+    NeighbourSum<VD> low;
+    NeighbourSum<VD> high;
     PLEAT_UNROLL(16)
     for (int g = 0; g < n; ++g) {
-      const VF f = ExpNonpositive(hn::Sub(part(g, 0), max));
+      const VF f = GroupFactor(part(g, 0), top);
       weight.Add(hn::Mul(f, part(g, 1)), g);
-      value.Add(hn::Mul(f, part(g, 2)), g);
+      low.Add(hn::Mul(LowerDouble(f), value(g, 0)), g);
+      high.Add(hn::Mul(UpperDouble(f), value(g, 1)), g);
     }
-    hn::StoreU(hn::Div(value.Total(), weight.Total()), d, pooled + c);
+    hn::StoreU(Pooled(low.Total(), high.Total(), weight.Total()), d, pooled + c);
   }
 }
 
@@ -236,7 +300,7 @@ void PoolWindow(const RowGroup* group, std::int32_t groups, const RowGroup* next
   const std::int64_t width = last - first;
   for (std::int32_t g = 0; g < groups; ++g) {
     ChooseFold<false>(group[g])(group[g], g + 1 < groups ? group[g + 1] : after, first, last,
-                                partial + 3 * g * width);
+                                partial + kPartialFloats * g * width);
   }
   if (groups == 16) return Combine<16>(partial, groups, width, pooled);
   Combine<0>(partial, groups, width, pooled);
