@@ -159,8 +159,9 @@ typedef struct pleat_call {
 
   pleat_tensor positions;    /* i64 [T]: 0-based position of the token in its request */
   pleat_tensor token_to_req; /* i32 [T]: row of the block table; a request's tokens adjoin */
-  pleat_tensor state_slots; /* i64 [T]: page * page_rows + row; < 0: padding, does nothing at all */
-  pleat_tensor kv_slots;    /* i64 [T]: page * page_rows + row; < 0: no row is written */
+  pleat_tensor state_slots;  /* i64 [T]: page * page_rows + row; < 0: padding, does nothing;
+                                may stand between requests, not inside one's tokens */
+  pleat_tensor kv_slots;     /* i64 [T]: page * page_rows + row; < 0: no row is written */
 
   pleat_tensor projection;  /* f32 or bf16 [T, 2S]: kv S, score S */
   pleat_tensor state_pages; /* f32 or bf16 [pages, page_rows, 2S] */

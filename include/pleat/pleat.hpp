@@ -33,7 +33,7 @@ struct Compressor {
 };
 
 /// One step's tokens. Tokens of one request are contiguous and in order; padding may stand
-/// anywhere.
+/// between requests.
 struct Batch {
   TensorView positions;     ///< i64 [T]: 0-based position of the token in its request
   TensorView token_to_req;  ///< i32 [T]: row of the block table
