@@ -7,6 +7,7 @@
 
 #include <array>
 
+#include "cuda/checked.hpp"
 #include "cuda/launch.cuh"
 #include "cuda/params.hpp"
 #include "cuda/tuning.hpp"
@@ -124,6 +125,9 @@ bool available() {
 Status run(Op op, const Call& call, const Exec& exec) {
   const DeviceTraits* device = current_device();
   if (device == nullptr) return {StatusCode::unsupported, "exec.backend: no usable CUDA device"};
+  if (exec.checked) {
+    if (Status s = check_indices(op, call, exec.stream); !s.ok()) return s;
+  }
   const cudaError_t e = launch(op, call, exec, *device);
   if (e == cudaSuccess) return {};
   (void)cudaGetLastError();  // reported here, not again by somebody's next call

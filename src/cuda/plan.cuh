@@ -91,6 +91,7 @@ __global__ void __launch_bounds__(kPlanThreads)
     PlanCounts before = carried;
     PlanCounts total = 0;
     if constexpr (Cluster > 1) {
+#if __CUDA_ARCH__ >= 900
       auto cluster = cooperative_groups::this_cluster();
       cluster.sync();
 #pragma unroll
@@ -99,6 +100,9 @@ __global__ void __launch_bounds__(kPlanThreads)
         before += r < rank ? n : 0;
         total += n;
       }
+#else
+      __trap();  // never chosen there
+#endif
     } else {
       __syncthreads();
       total = block_counts[side];
@@ -125,9 +129,11 @@ __global__ void __launch_bounds__(kPlanThreads)
     h.saves = out.list_saves ? static_cast<std::int32_t>(carried >> 32) : kEveryLiveToken;
     *out.header = h;
   }
+#if __CUDA_ARCH__ >= 900
   if constexpr (Cluster > 1) {
     cooperative_groups::this_cluster().sync();  // peers may still read this block's counts
   }
+#endif
   let_successor_start();
 }
 

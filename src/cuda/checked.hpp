@@ -1,0 +1,14 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <pleat/pleat.hpp>
+
+namespace pleat::cuda {
+
+/// Checked mode: waits for the stream, copies the index arrays to the host and holds them against
+/// what the op asks for, as on the host backends; what a plan holds is not looked at. For finding
+/// faults, not for serving.
+Status check_indices(Op op, const Call& call, void* stream);
+
+}  // namespace pleat::cuda
