@@ -182,9 +182,14 @@ void Job::pool_units(int part, std::int64_t save_from, std::int64_t save_to) {
     if (next < last) windows_->locate(entries_[next / slices_], m.group[1], m.staging[1]);
     if (rows_) rows_->prefetch(entry);
     float* shared = pooled_row(unit / slices_);
-    kernels_.pool(m.group[0], windows_->groups(), next < last ? m.group[1] : nullptr, channel,
-                  channel + width, m.partial, shared != nullptr ? shared + channel : m.row);
-    if (shared == nullptr) rows_->write(entry, m.row);
+    Ahead ahead;
+    if (next < last) {
+      const auto then = static_cast<std::int32_t>(next % slices_) * width;
+      ahead = Ahead(*m.group[1], then, then + width);
+    }
+    kernels_.pool(m.group[0], windows_->groups(), ahead, channel, channel + width, m.partial,
+                  shared != nullptr ? shared + channel : m.row);
+    if (shared == nullptr) rows_->write(entry, m.row, ahead);
     save_up_to(entry.token);
     std::swap(m.group[0], m.group[1]);
     std::swap(m.staging[0], m.staging[1]);
@@ -208,7 +213,8 @@ void Job::store_windows(int part, const float* pooled, std::int64_t stride, bool
     if (!rows_->wanted(entry.token)) continue;
     const float* row = pooled + (by_token ? entry.token : w) * stride;
     std::memcpy(m.row, row, static_cast<std::size_t>(head_dim_) * 4);
-    rows_->write(entry, m.row);
+    Ahead nothing;
+    rows_->write(entry, m.row, nothing);
   }
 }
 

@@ -41,11 +41,53 @@ struct RowGroup {
 /// Floats that a folded group keeps of a channel: magic, weight, and value as a double.
 inline constexpr std::int64_t kPartialFloats = 4;
 
-/// Pools channels [first, last) of a window of `groups` groups; both are multiples of 64. `next`
-/// (or null) is the group to be read after these: its rows are prefetched. `partial` has room for
-/// kPartialFloats * groups * (last - first) floats if groups > 1. pooled[0] is channel `first`.
-using Pool = void (*)(const RowGroup* group, std::int32_t groups, const RowGroup* next,
-                      std::int32_t first, std::int32_t last, float* partial, float* pooled);
+/// Asks the memory for the rows of a group before they are read, in the order of their addresses.
+/// The kernels call it as they go along, so that memory is busy also while they compute.
+class Ahead {
+ public:
+  /// Nothing to ask for.
+  Ahead() = default;
+  /// Channels [first, last) of the group's kv and scores.
+  Ahead(const RowGroup& group, std::int32_t first, std::int32_t last)
+      : group_(&group),
+        spans_(2 * group.rows),
+        first_(first * size_of(group.source.dtype)),
+        bytes_((last - first) * size_of(group.source.dtype)) {
+    open();
+  }
+  /// The next `lines` cache lines, an even number.
+  void fetch(int lines) {
+    for (; lines > 0 && span_ < spans_; lines -= 2) {
+      __builtin_prefetch(at_, 0, 2);  // into the second level: the first is full of other rows
+      __builtin_prefetch(at_ + 64, 0, 2);
+      at_ += 128;
+      if (at_ >= end_) {
+        ++span_;
+        open();
+      }
+    }
+  }
+
+ private:
+  void open() {
+    if (span_ >= spans_) return;
+    at_ = group_->row[span_ / 2] + (span_ % 2 != 0 ? group_->score_offset : 0) + first_;
+    end_ = at_ + bytes_;
+  }
+  const RowGroup* group_ = nullptr;
+  int span_ = 0;
+  int spans_ = 0;
+  std::int64_t first_ = 0;
+  std::int64_t bytes_ = 0;
+  const std::byte* at_ = nullptr;
+  const std::byte* end_ = nullptr;
+};
+
+/// Pools channels [first, last) of a window of `groups` groups; both are multiples of 64. `ahead`
+/// is for the group to be read after these. `partial` has room for kPartialFloats * groups *
+/// (last - first) floats if groups > 1. pooled[0] is channel `first`.
+using Pool = void (*)(const RowGroup* group, std::int32_t groups, Ahead& ahead, std::int32_t first,
+                      std::int32_t last, float* partial, float* pooled);
 
 /// Writes n elements as a state of dtype `to_type` keeps them; ape (or null) is added first. n is a
 /// multiple of 64, dtypes are f32 or bf16.
@@ -59,7 +101,7 @@ struct Finish {
   float fp8_scale;
 };
 /// Pooled row [D] to the bytes of a cache row; uses `row` up.
-using Store = void (*)(const Finish& finish, const float* rope_row, float* row,
+using Store = void (*)(const Finish& finish, const float* rope_row, float* row, Ahead& ahead,
                        std::uint8_t* values, std::uint8_t* scales);
 
 /// Loads every byte, 64 at a time; returns something that depends on all of them.

@@ -34,11 +34,11 @@ void RowWriter::prefetch(const PlanEntry& entry) const {
     __builtin_prefetch(rope + i);
 }
 
-void RowWriter::write(const PlanEntry& entry, float* row) const {
+void RowWriter::write(const PlanEntry& entry, float* row, Ahead& ahead) const {
   const std::int64_t slot = slots_[entry.token];
   const std::int64_t rows = call_.cache.shape[1];
   auto* page = static_cast<std::uint8_t*>(call_.cache.data) + slot / rows * call_.cache.stride[0];
-  kernels_.store(finish_, rope_row(entry), row, page + layout_.value_offset(slot % rows),
+  kernels_.store(finish_, rope_row(entry), row, ahead, page + layout_.value_offset(slot % rows),
                  page + layout_.scale_offset(rows, slot % rows));
 }
 

@@ -22,8 +22,8 @@ class RowWriter {
   [[nodiscard]] bool wanted(std::int64_t token) const { return slots_[token] >= 0; }
   /// Asks for what write() will touch.
   void prefetch(const PlanEntry& entry) const;
-  /// Uses `row` [D] up. The token is wanted.
-  void write(const PlanEntry& entry, float* row) const;
+  /// Uses `row` [D] up. The token is wanted. `ahead`: for the rows that are read next.
+  void write(const PlanEntry& entry, float* row, Ahead& ahead) const;
 
  private:
   [[nodiscard]] const float* rope_row(const PlanEntry& entry) const;

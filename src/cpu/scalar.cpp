@@ -48,8 +48,8 @@ Folded fold_group(const RowGroup& g, std::int64_t c) {
   return f;
 }
 
-void pool_window(const RowGroup* group, std::int32_t groups, const RowGroup* /*next*/,
-                 std::int32_t first, std::int32_t last, float* partial, float* pooled) {
+void pool_window(const RowGroup* group, std::int32_t groups, Ahead& /*ahead*/, std::int32_t first,
+                 std::int32_t last, float* partial, float* pooled) {
   for (std::int32_t c = first; c < last; ++c) {
     if (groups == 1) {
       const Folded f = fold_group(*group, c);
@@ -89,8 +89,8 @@ void keep_row(const void* from, DType from_type, const float* ape, void* to, DTy
   }
 }
 
-void store_row(const Finish& f, const float* rope_row, float* row, std::uint8_t* values,
-               std::uint8_t* scales) {
+void store_row(const Finish& f, const float* rope_row, float* row, Ahead& /*ahead*/,
+               std::uint8_t* values, std::uint8_t* scales) {
   const auto weight =
       TensorView::packed(const_cast<float*>(f.norm), DType::f32, f.compressor.geometry.head_dim);
   reference::norm_rope(f.compressor, weight, rope_row, row);

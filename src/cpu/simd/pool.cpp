@@ -15,9 +15,19 @@
 HWY_BEFORE_NAMESPACE();
 namespace pleat::cpu::HWY_NAMESPACE {
 
-/// How many bytes of each row one turn of the loop reads from its kv, and from its scores: a cache
-/// line, so that each is prefetched once.
-inline constexpr int kLineBytes = 64;
+/// Vectors of channels that one turn of the loop folds. All their largest scores come first, then
+/// all their weights: a single vector is one long chain of dependent operations.
+inline constexpr int kTurn = 2;
+/// Rows of each of them whose weights are computed side by side.
+inline constexpr int kAtOnce = 4;
+
+HWY_INLINE VD LowerDouble(VF x) {
+  return hn::PromoteTo(D64(), hn::LowerHalf(x));
+}
+HWY_INLINE VD UpperDouble(VF x) {
+  const hn::Half<F> half;
+  return hn::PromoteTo(D64(), hn::UpperHalf(half, x));
+}
 
 /// When a row's position bias is added: never, when it was saved, or now (recipe sglang).
 enum class Ape { none, saved, late };
@@ -27,7 +37,8 @@ struct Rows {
   static constexpr bool kLate = kApe == Ape::late;
   static constexpr bool kBf16 = kDType == DType::bf16;
   static constexpr int kSize = kBf16 ? 2 : 4;
-  static constexpr int kChannels = kLineBytes / kSize;  // a turn's
+  static constexpr int kChannels = kTurn * kLanes;                        // a turn's
+  static constexpr int kLines = 2 * kGroupRows * kChannels * kSize / 64;  // and its cache lines
 
   static HWY_INLINE VF Load(const std::byte* row, std::int64_t c) {
     if constexpr (kBf16) {
@@ -39,6 +50,17 @@ struct Rows {
   static HWY_INLINE VF Kv(const RowGroup& g, int r, std::int64_t c) {
     const VF x = Load(g.row[r], c);
     return kRounding == Rounding::none ? x : ToBf16(x);
+  }
+  /// Half of the channels, for sums in double: 0 is the lower.
+  template <int kHalf>
+  static HWY_INLINE VD KvHalf(const RowGroup& g, int r, std::int64_t c) {
+    const hn::Half<F> half;
+    if constexpr (!kBf16 && kRounding == Rounding::none) {  // without a way through registers
+      const auto* row = reinterpret_cast<const float*>(g.row[r]) + c + kHalf * (kLanes / 2);
+      return hn::PromoteTo(D64(), hn::LoadU(half, row));
+    } else {
+      return kHalf == 0 ? LowerDouble(Kv(g, r, c)) : UpperDouble(Kv(g, r, c));
+    }
   }
   /// Before the position bias where that comes late.
   static HWY_INLINE VF Score(const RowGroup& g, int r, std::int64_t c) {
@@ -57,152 +79,152 @@ struct FoldedVec {
   VD high;  ///< and of the upper half
 };
 
-HWY_INLINE VD LowerDouble(VF x) {
-  return hn::PromoteTo(D64(), hn::LowerHalf(x));
-}
-HWY_INLINE VD UpperDouble(VF x) {
-  const hn::Half<F> half;
-  return hn::PromoteTo(D64(), hn::UpperHalf(half, x));
-}
-
 /// numerics::pooled_of.
 HWY_INLINE VF Pooled(VD low, VD high, VF weight) {
   const hn::Half<F> half;
   return hn::Div(hn::Combine(F(), hn::DemoteTo(half, high), hn::DemoteTo(half, low)), weight);
 }
 
-/// numerics::Folded of one vector of channels. kCount is the number of rows, or 0: ask the group.
+/// What the scores of a vector of channels are measured from.
 template <class R, int kCount>
-HWY_INLINE FoldedVec FoldRows(const RowGroup& g, std::int64_t c) {
+HWY_INLINE VF LargestScore(const RowGroup& g, std::int64_t c) {
   const F d;
   const int rows = kCount != 0 ? kCount : g.rows;
-  VF score[kGroupRows];
   VF max = hn::Set(d, -__builtin_inff());
-  const auto ape = [&](int r) HWY_ATTR { return hn::LoadU(d, g.ape[r] + c); };
   PLEAT_UNROLL(8)
   for (int r = 0; r < rows; ++r) {
-    score[r] = R::Score(g, r, c);
-    if constexpr (R::kLate) {
-      max = Larger(hn::Add(score[r], ape(r)), max);
-    } else {
-      max = Larger(score[r], max);
-    }
+    const VF score = R::Score(g, r, c);
+    max = Larger(R::kLate ? hn::Add(score, hn::LoadU(d, g.ape[r] + c)) : score, max);
   }
-  // NaN is beyond
-  const auto beyond = hn::Not(hn::Le(hn::Abs(max), hn::Set(d, numerics::kScoreLimit)));
-  const bool clamp = !hn::AllFalse(d, beyond);
-  if (HWY_UNLIKELY(clamp)) max = hn::IfThenElse(beyond, ClampScore(max), max);
+  return max;
+}
+
+/// Adds the rows of one vector of channels whose largest score is known. kClamp: where that is
+/// beyond the limit, all scores of the group are clamped.
+template <class R, int kCount, bool kClamp>
+HWY_INLINE FoldedVec AddRows(const RowGroup& g, std::int64_t c, VF max) {
+  const F d;
+  const int rows = kCount != 0 ? kCount : g.rows;
+  const auto within = hn::Le(hn::Abs(max), hn::Set(d, numerics::kScoreLimit));  // NaN is not
+  if constexpr (kClamp) max = hn::IfThenElse(within, max, ClampScore(max));
   const ScaleVec scale = ScaleOfGroup(max);
   FoldedVec f{scale.magic, hn::Zero(d), hn::Zero(D64()), hn::Zero(D64())};
   PLEAT_UNROLL(8)
   for (int r = 0; r < rows; ++r) {
-    VF z = score[r];
+    const VF score = R::Score(g, r, c);
+    VF z = score;
     VF low = hn::Zero(d);
     if constexpr (R::kLate) {  // numerics::late_sum
-      const VF bias = ape(r);
-      z = hn::Add(score[r], bias);
-      const VF part = hn::Sub(z, score[r]);
-      low = hn::Add(hn::Sub(score[r], hn::Sub(z, part)), hn::Sub(bias, part));
+      const VF bias = hn::LoadU(d, g.ape[r] + c);
+      z = hn::Add(score, bias);
+      const VF part = hn::Sub(z, score);
+      low = hn::Add(hn::Sub(score, hn::Sub(z, part)), hn::Sub(bias, part));
     }
-    if (HWY_UNLIKELY(clamp)) {
-      z = hn::IfThenElse(beyond, ClampScore(z), z);
-      low = hn::IfThenZeroElse(beyond, low);
+    if constexpr (kClamp) {
+      z = hn::IfThenElse(within, z, ClampScore(z));
+      low = hn::IfThenElseZero(within, low);
     }
     const VF e = WeightOfScore<R::kLate>(z, low, scale);
-    const VF kv = R::Kv(g, r, c);
     f.weight = hn::Add(f.weight, e);
-    f.low = hn::MulAdd(LowerDouble(e), LowerDouble(kv), f.low);
-    f.high = hn::MulAdd(UpperDouble(e), UpperDouble(kv), f.high);
+    f.low = hn::MulAdd(LowerDouble(e), R::template KvHalf<0>(g, r, c), f.low);
+    f.high = hn::MulAdd(UpperDouble(e), R::template KvHalf<1>(g, r, c), f.high);
   }
   return f;
 }
 
-/// Asks for the rows of the group to come, in the order of their addresses.
-class Ahead {
- public:
-  /// `first` and `bytes`: which part of each row's kv, and of its scores.
-  HWY_INLINE Ahead(const RowGroup& g, std::int64_t first, std::int64_t bytes)
-      : group_(g), first_(first), bytes_(bytes) {
-    Open();
-  }
-  HWY_INLINE void Fetch(int lines) {
-    for (; lines > 0 && span_ < 2 * group_.rows; lines -= 2) {
-      __builtin_prefetch(at_, 0, 2);  // into the second level: the first is full of this group
-      __builtin_prefetch(at_ + kLineBytes, 0, 2);
-      at_ += 2 * kLineBytes;
-      if (at_ >= end_) {
-        ++span_;
-        Open();
+/// The same for all vectors of a turn, kAtOnce rows of each at a time. `lines` of the rows to come
+/// are asked for bit by bit: many at once overrun the queue of the cache, which drops them.
+template <class R, int kCount>
+HWY_INLINE void AddRowsOfTurn(const RowGroup& g, std::int64_t c, const VF* max, Ahead& ahead,
+                              int lines, FoldedVec* f) {
+  if constexpr (kCount == 0 || R::kLate) {
+    PLEAT_UNROLL(8)
+    for (int v = 0; v < kTurn; ++v) {
+      ahead.fetch(lines / kTurn);
+      f[v] = AddRows<R, kCount, false>(g, c + v * kLanes, max[v]);
+    }
+  } else {
+    ScaleVec scale[kTurn];
+    PLEAT_UNROLL(8)
+    for (int v = 0; v < kTurn; ++v) {
+      scale[v] = ScaleOfGroup(max[v]);
+      f[v] = {scale[v].magic, hn::Zero(F()), hn::Zero(D64()), hn::Zero(D64())};
+    }
+    PLEAT_UNROLL(8)
+    for (int first = 0; first < kCount; first += kAtOnce) {
+      ahead.fetch(lines / (kCount / kAtOnce));
+      VF e[kTurn * kAtOnce];
+      PLEAT_UNROLL(8)
+      for (int i = 0; i < kTurn * kAtOnce; ++i)
+        e[i] = R::Score(g, first + i / kTurn, c + i % kTurn * kLanes);
+      WeightsOfScores<kTurn * kAtOnce>(e, [&](int i) HWY_ATTR { return scale[i % kTurn]; });
+      PLEAT_UNROLL(8)
+      for (int i = 0; i < kTurn * kAtOnce; ++i) {
+        FoldedVec& to = f[i % kTurn];
+        const std::int64_t at = c + i % kTurn * kLanes;
+        to.weight = hn::Add(to.weight, e[i]);
+        to.low =
+            hn::MulAdd(LowerDouble(e[i]), R::template KvHalf<0>(g, first + i / kTurn, at), to.low);
+        to.high =
+            hn::MulAdd(UpperDouble(e[i]), R::template KvHalf<1>(g, first + i / kTurn, at), to.high);
       }
     }
   }
+}
 
- private:
-  HWY_INLINE void Open() {
-    if (span_ >= 2 * group_.rows) return;
-    at_ = group_.row[span_ / 2] + (span_ % 2 != 0 ? group_.score_offset : 0) + first_;
-    end_ = at_ + bytes_;
-  }
-  const RowGroup& group_;
-  std::int64_t first_;
-  std::int64_t bytes_;
-  int span_ = 0;
-  const std::byte* at_ = nullptr;
-  const std::byte* end_ = nullptr;
-};
-
-/// Spans of at least this many bytes are worth a pass of their own.
-inline constexpr std::int64_t kTouchBytes = 2048;
-
-/// Loads a line's worth of every line, in a loop so tight that the hardware's prefetchers stream as
-/// they do for a plain read. The fold reads sixteen spans in turn, which they follow far slower.
-HWY_INLINE void Touch(const std::byte* p, std::int64_t bytes) {
-  const hn::ScalableTag<std::uint8_t> d;
-  const auto* q = reinterpret_cast<const std::uint8_t*>(p);
-  for (const auto* end = q + bytes; q < end; q += 4 * kLineBytes) {
-    const auto a = hn::LoadU(d, q);
-    const auto b = hn::LoadU(d, q + kLineBytes);
-    const auto c = hn::LoadU(d, q + 2 * kLineBytes);
-    const auto e = hn::LoadU(d, q + 3 * kLineBytes);
-    asm volatile("" : : PLEAT_VECTOR(a), PLEAT_VECTOR(b), PLEAT_VECTOR(c), PLEAT_VECTOR(e));
+/// A window of one group is pooled by it; else magic, weight and value go to `out`: [2][width]
+/// floats, then [width] doubles, of each vector the lower half first.
+template <bool kOnly>
+HWY_INLINE void PutFolded(const FoldedVec& f, std::int64_t at, std::int64_t width,
+                          float* HWY_RESTRICT out) {
+  if constexpr (kOnly) {
+    hn::StoreU(Pooled(f.low, f.high, f.weight), F(), out + at);
+  } else {
+    auto* values = reinterpret_cast<double*>(out + 2 * width) + at;
+    hn::StoreU(f.magic, F(), out + at);
+    hn::StoreU(f.weight, F(), out + width + at);
+    hn::StoreU(f.low, D64(), values);
+    hn::StoreU(f.high, D64(), values + kLanes / 2);
   }
 }
 
-HWY_INLINE void Touch(const RowGroup& g, std::int64_t first, std::int64_t bytes) {
-  if (bytes < kTouchBytes) return;
-  for (int r = 0; r < g.rows; ++r) {
-    Touch(g.row[r] + first, bytes);
-    Touch(g.row[r] + g.score_offset + first, bytes);
+/// Scores beyond the limit are rare: kept apart, so that the common case keeps its registers.
+template <class R, bool kOnly>
+HWY_NOINLINE void FoldClamped(const RowGroup& g, std::int64_t c, const VF* max, std::int64_t at,
+                              std::int64_t width, float* HWY_RESTRICT out) {
+  for (int v = 0; v < kTurn; ++v) {
+    PutFolded<kOnly>(AddRows<R, 0, true>(g, c + v * kLanes, max[v]), at + v * kLanes, width, out);
   }
 }
 
-/// One group. A window of one group is pooled by it; else magic, weight and value go to `out`:
-/// [2][last - first] floats, then [last - first] doubles, of each vector the lower half first.
+/// One group; kCount is the number of its rows, or 0: ask the group.
 template <class R, int kCount, bool kOnly>
-void FoldGroup(const RowGroup& group, const RowGroup& next, std::int64_t first, std::int64_t last,
-               float* HWY_RESTRICT out) {
+void FoldGroup(const RowGroup& group, Ahead& ahead, bool last_group, std::int64_t first,
+               std::int64_t last, float* HWY_RESTRICT out) {
+  const F d;
   const std::int64_t width = last - first;
-  Touch(group, first * R::kSize, width * R::kSize);
-  Ahead ahead(next, first * R::kSize, width * R::kSize);
+  const int lines = last_group ? R::kLines * 3 / 4 : R::kLines;  // the finish asks for the rest
   for (std::int64_t c = first; c < last; c += R::kChannels) {
-    ahead.Fetch(2 * kGroupRows);
-    for (std::int64_t i = c; i < c + R::kChannels; i += kLanes) {
-      const FoldedVec f = FoldRows<R, kCount>(group, i);
-      float* to = out + (i - first);
-      if constexpr (kOnly) {
-        hn::StoreU(Pooled(f.low, f.high, f.weight), F(), to);
-      } else {
-        auto* values = reinterpret_cast<double*>(out + 2 * width) + (i - first);
-        hn::StoreU(f.magic, F(), to);
-        hn::StoreU(f.weight, F(), to + width);
-        hn::StoreU(f.low, D64(), values);
-        hn::StoreU(f.high, D64(), values + kLanes / 2);
-      }
+    VF max[kTurn];
+    auto within = hn::Eq(hn::Zero(d), hn::Zero(d));
+    PLEAT_UNROLL(8)
+    for (int v = 0; v < kTurn; ++v) {
+      max[v] = LargestScore<R, kCount>(group, c + v * kLanes);
+      within = hn::And(within, hn::Le(hn::Abs(max[v]), hn::Set(d, numerics::kScoreLimit)));
     }
+    if (HWY_UNLIKELY(!hn::AllTrue(d, within))) {
+      FoldClamped<R, kOnly>(group, c, max, c - first, width, out);
+      continue;
+    }
+    FoldedVec f[kTurn];
+    AddRowsOfTurn<R, kCount>(group, c, max, ahead, lines, f);
+    PLEAT_UNROLL(8)
+    for (int v = 0; v < kTurn; ++v)
+      PutFolded<kOnly>(f[v], c - first + v * kLanes, width, out);
   }
 }
 
-using FoldGroupFunction = void (*)(const RowGroup&, const RowGroup&, std::int64_t, std::int64_t,
+using FoldGroupFunction = void (*)(const RowGroup&, Ahead&, bool, std::int64_t, std::int64_t,
                                    float* HWY_RESTRICT);
 
 template <DType kDType, Rounding kRounding, bool kOnly>
@@ -292,15 +314,21 @@ void Combine(const float* HWY_RESTRICT partial, int groups, std::int64_t width,
   }
 }
 
-void PoolWindow(const RowGroup* group, std::int32_t groups, const RowGroup* next,
-                std::int32_t first, std::int32_t last, float* partial, float* pooled) {
-  static constexpr RowGroup kNothing{};
-  const RowGroup& after = next != nullptr ? *next : kNothing;
-  if (groups == 1) return ChooseFold<true>(*group)(*group, after, first, last, pooled);
+void PoolWindow(const RowGroup* group, std::int32_t groups, Ahead& ahead, std::int32_t first,
+                std::int32_t last, float* partial, float* pooled) {
+  if (groups == 1) {
+    return ChooseFold<true>(*group)(*group, ahead, true, first, last, pooled);
+  }
   const std::int64_t width = last - first;
   for (std::int32_t g = 0; g < groups; ++g) {
-    ChooseFold<false>(group[g])(group[g], g + 1 < groups ? group[g + 1] : after, first, last,
-                                partial + kPartialFloats * g * width);
+    float* out = partial + kPartialFloats * g * width;
+    const FoldGroupFunction fold = ChooseFold<false>(group[g]);
+    if (g + 1 < groups) {
+      Ahead own(group[g + 1], first, last);
+      fold(group[g], own, false, first, last, out);
+    } else {
+      fold(group[g], ahead, true, first, last, out);
+    }
   }
   if (groups == 16) return Combine<16>(partial, groups, width, pooled);
   Combine<0>(partial, groups, width, pooled);

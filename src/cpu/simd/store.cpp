@@ -22,6 +22,9 @@ namespace pleat::cpu::HWY_NAMESPACE {
 // A row is `n` floats, n a multiple of 64, in memory that stays in the first-level cache: each step
 // of the finish is one pass over it.
 
+/// Lines of the next rows that are asked for with each 64 channels.
+inline constexpr int kFetchPerBlock = 16;
+
 HWY_INLINE VF At(const float* row, int i) {
   return hn::LoadU(F(), row + i);
 }
@@ -56,12 +59,17 @@ float SumOfSquares(const float* row, int n) {
   return numerics::sum_halves(tiles, n / kTileChannels);
 }
 
-template <bool kRound>
-void Scale(float* HWY_RESTRICT row, int n, float scale, const float* HWY_RESTRICT weight) {
+void Scale(float* HWY_RESTRICT row, int n, float scale, const float* HWY_RESTRICT weight,
+           bool round) {
   const VF s = hn::Set(F(), scale);
-  for (int i = 0; i < n; i += kLanes) {
-    const VF x = hn::Mul(hn::Mul(At(row, i), s), hn::LoadU(F(), weight + i));
-    Put(kRound ? ToBf16(x) : x, row, i);
+  int i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const VF x = hn::Mul(hn::Mul(At(row, i), s), At(weight, i));
+    Put(round ? ToBf16(x) : x, row, i);
+  }
+  for (; i < n; ++i) {  // a narrow rotated part
+    const float x = (row[i] * scale) * weight[i];
+    row[i] = round ? numerics::to_bf16(x) : x;
   }
 }
 
@@ -96,11 +104,39 @@ void Rotate(float* HWY_RESTRICT x, int n, const float* HWY_RESTRICT table, bool 
   }
 }
 
-float LargestMagnitude(const float* row, int n) {
+/// Of all lanes, in all lanes.
+HWY_INLINE VF Largest(VF magnitudes) {
+  return hn::MaxOfLanes(F(), magnitudes);
+}
+
+VF LargestMagnitude(const float* row, int n) {
   VF m = hn::Zero(F());
   for (int i = 0; i < n; i += kLanes)
     m = Larger(hn::Abs(At(row, i)), m);
-  return hn::GetLane(hn::MaxOfLanes(F(), m));
+  return Largest(m);
+}
+
+/// 2^e as its UE8M0 byte, e + 127, in all lanes. The scalar twins are calls of fmaxf, which would
+/// cost the caller its registers.
+HWY_INLINE VU Ue8m0(VF scale) {
+  const U d;
+  const VU u = hn::BitCast(d, scale);
+  const auto inexact = hn::Ne(hn::And(u, hn::Set(d, 0x7FFFFFU)), hn::Zero(d));
+  return hn::Add(hn::ShiftRight<23>(u), hn::IfThenElseZero(inexact, hn::Set(d, 1U)));
+}
+/// 2^-e.
+HWY_INLINE VF Inverse(VU ue8m0) {
+  return hn::BitCast(F(), hn::ShiftLeft<23>(hn::Sub(hn::Set(U(), 254U), ue8m0)));
+}
+/// numerics::fp8_exponent.
+HWY_INLINE VU Fp8Exponent(VF amax, bool floor_on_scale) {
+  const VF most = hn::Set(F(), numerics::kE4m3Max);
+  const VF floor = hn::Set(F(), numerics::kFp8Floor);
+  return Ue8m0(floor_on_scale ? hn::Max(hn::Div(amax, most), floor)
+                              : hn::Div(hn::Max(amax, floor), most));
+}
+HWY_INLINE std::uint8_t Byte(VU x) {
+  return static_cast<std::uint8_t>(hn::GetLane(x));
 }
 
 void PutBf16(const float* row, int n, std::uint8_t* out) {
@@ -113,8 +149,7 @@ void PutBf16(const float* row, int n, std::uint8_t* out) {
 }
 
 /// E4M3 codes of row * factor.
-void PutE4m3(const float* row, int n, float factor, std::uint8_t* out) {
-  const VF f = hn::Set(F(), factor);
+void PutE4m3(const float* row, int n, VF f, std::uint8_t* out) {
   for (int i = 0; i < n; i += kLanes)
     StoreBytes(E4m3Code(hn::Mul(At(row, i), f)), out + i);
 }
@@ -158,23 +193,43 @@ void Hadamard(float* row, int n) {
     Put(hn::Mul(At(row, i), scale), row, i);
 }
 
-void StoreFp8Mla(const Compressor& c, float* row, std::uint8_t* values, std::uint8_t* scales) {
-  const int nope = c.geometry.head_dim - c.geometry.rope_dim;
-  const bool floor_on_scale = traits_of(c.recipe).floor_on_scale;
-  RoundRow(row, nope);
-  for (int b = 0; b < nope / kFp8Block; ++b) {
-    const float* x = row + b * kFp8Block;
-    const std::int32_t e = numerics::fp8_exponent(LargestMagnitude(x, kFp8Block), floor_on_scale);
-    PutE4m3(x, kFp8Block, numerics::pow2(-e), values + b * kFp8Block);
-    scales[b] = numerics::ue8m0_byte(e);
+/// Norm, RoPE and quantising in one: a block stays in registers from the scaling to its codes.
+/// Rounding to bf16 twice is rounding once, so that recipes differ in the rotated part only.
+void StoreFp8Mla(const Finish& f, float scale, const float* rope_row, float* HWY_RESTRICT row,
+                 Ahead& ahead, std::uint8_t* HWY_RESTRICT values,
+                 std::uint8_t* HWY_RESTRICT scales) {
+  const Compressor& c = f.compressor;
+  const RecipeTraits r = traits_of(c.recipe);
+  const int rope = c.geometry.rope_dim;
+  const int nope = c.geometry.head_dim - rope;
+  constexpr int kVectors = kFp8Block / kLanes;
+  const VF s = hn::Set(F(), scale);
+  for (int b = 0; b < nope; b += kFp8Block) {
+    VF x[kVectors];
+    VF amax = hn::Zero(F());
+    PLEAT_UNROLL(16)
+    for (int v = 0; v < kVectors; ++v) {
+      const int i = b + v * kLanes;
+      x[v] = ToBf16(hn::Mul(hn::Mul(At(row, i), s), At(f.norm, i)));
+      amax = Larger(hn::Abs(x[v]), amax);
+    }
+    const VU e = Fp8Exponent(Largest(amax), r.floor_on_scale);
+    const VF factor = Inverse(e);
+    PLEAT_UNROLL(16)
+    for (int v = 0; v < kVectors; ++v)
+      StoreBytes(E4m3Code(hn::Mul(x[v], factor)), values + b + v * kLanes);
+    scales[b / kFp8Block] = Byte(e);
+    ahead.fetch(kFetchPerBlock);
   }
   scales[nope / kFp8Block] = 0;
-  const int rope = c.geometry.rope_dim;
+  row += nope;
+  Scale(row, rope, scale, f.norm + nope, r.norm_bf16);
+  Rotate(row, rope, rope_row, r.rope_table_in_pairs);
   int i = 0;
   for (; i + kLanes <= rope; i += kLanes)
-    PutBf16(row + nope + i, kLanes, values + nope + 2 * i);
+    PutBf16(row + i, kLanes, values + nope + 2 * i);
   for (; i < rope; ++i) {
-    const std::uint16_t bits = numerics::bf16_bits(row[nope + i]);
+    const std::uint16_t bits = numerics::bf16_bits(row[i]);
     std::memcpy(values + nope + 2 * i, &bits, 2);
   }
 }
@@ -188,22 +243,28 @@ void StoreFp8Tensor(const Finish& f, const float* row, std::uint8_t* values) {
 void StoreIndexFp8(const Compressor& c, const float* row, std::uint8_t* values,
                    std::uint8_t* scales) {
   const int n = c.geometry.head_dim;
-  const float amax = LargestMagnitude(row, n);
-  const float scale =
-      traits_of(c.recipe).index_scale_raw
-          ? numerics::quotient(numerics::larger(amax, numerics::kFp8Floor), numerics::kE4m3Max)
-          : numerics::pow2(numerics::fp8_exponent(amax, false));
-  PutE4m3(row, n, numerics::quotient(1.0F, scale), values);
-  std::memcpy(scales, &scale, 4);
+  const F d;
+  const VF amax = LargestMagnitude(row, n);
+  VF scale;
+  if (traits_of(c.recipe).index_scale_raw) {
+    scale = hn::Div(hn::Max(amax, hn::Set(d, numerics::kFp8Floor)), hn::Set(d, numerics::kE4m3Max));
+  } else {
+    scale = hn::BitCast(d, hn::ShiftLeft<23>(Fp8Exponent(amax, false)));
+  }
+  PutE4m3(row, n, hn::Div(hn::Set(d, 1.0F), scale), values);
+  const float one = hn::GetLane(scale);
+  std::memcpy(scales, &one, 4);
 }
 
 template <bool kTiesToZero>
 void StoreIndexMxfp4(int n, const float* row, std::uint8_t* values, std::uint8_t* scales) {
-  const float floor = kTiesToZero ? numerics::kFp8Floor : numerics::kFp4Floor;
+  const F d;
+  const VF floor = hn::Set(d, kTiesToZero ? numerics::kFp8Floor : numerics::kFp4Floor);
   for (int b = 0; b < n / kFp4Block; ++b) {
     const float* x = row + b * kFp4Block;
-    const std::int32_t e = numerics::fp4_exponent(LargestMagnitude(x, kFp4Block), floor);
-    const VF factor = hn::Set(F(), numerics::pow2(-e));
+    const VF amax = hn::Max(LargestMagnitude(x, kFp4Block), floor);
+    const VU e = Ue8m0(hn::Mul(amax, hn::Set(d, numerics::kSixth)));
+    const VF factor = Inverse(e);
     alignas(64) std::uint8_t codes[kFp4Block];
     for (int i = 0; i < kFp4Block; i += kLanes)
       StoreBytes(E2m1Code<kTiesToZero>(hn::Mul(At(x, i), factor)), codes + i);
@@ -215,34 +276,26 @@ void StoreIndexMxfp4(int n, const float* row, std::uint8_t* values, std::uint8_t
       const auto packed = static_cast<std::uint32_t>(w | w >> 16);
       std::memcpy(values + (b * kFp4Block + i) / 2, &packed, 4);
     }
-    scales[b] = numerics::ue8m0_byte(e);
+    scales[b] = Byte(e);
   }
 }
 
-void StoreRow(const Finish& f, const float* rope_row, float* row, std::uint8_t* values,
-              std::uint8_t* scales) {
+void StoreRow(const Finish& f, const float* rope_row, float* row, Ahead& ahead,
+              std::uint8_t* values, std::uint8_t* scales) {
   const Compressor& c = f.compressor;
   const RecipeTraits r = traits_of(c.recipe);
   const int n = c.geometry.head_dim;
   if (r.pooled_bf16) RoundRow(row, n);
   const float scale = numerics::rms_scale(SumOfSquares(row, n), n, c.eps);
-  if (r.norm_bf16) {
-    Scale<true>(row, n, scale, f.norm);
-  } else {
-    Scale<false>(row, n, scale, f.norm);
+  ahead.fetch(kFetchPerBlock);
+  if (c.row_format == RowFormat::fp8_mla) {
+    return StoreFp8Mla(f, scale, rope_row, row, ahead, values, scales);
   }
+  Scale(row, n, scale, f.norm, r.norm_bf16);
+  ahead.fetch(n / kFp8Block * kFetchPerBlock);
   Rotate(row + n - c.geometry.rope_dim, c.geometry.rope_dim, rope_row, r.rope_table_in_pairs);
-  switch (c.row_format) {
-    case RowFormat::fp8_mla:
-      return StoreFp8Mla(c, row, values, scales);
-    case RowFormat::bf16:
-      return PutBf16(row, n, values);
-    case RowFormat::fp8_tensor:
-      return StoreFp8Tensor(f, row, values);
-    case RowFormat::index_fp8:
-    case RowFormat::index_mxfp4:
-      break;
-  }
+  if (c.row_format == RowFormat::bf16) return PutBf16(row, n, values);
+  if (c.row_format == RowFormat::fp8_tensor) return StoreFp8Tensor(f, row, values);
   if (r.hadamard) {
     if (r.norm_bf16) RoundRow(row, n);
     Hadamard(row, n);

@@ -40,10 +40,3 @@
 #define PLEAT_PRAGMA(text) _Pragma(#text)
 #define PLEAT_UNROLL(n) PLEAT_PRAGMA(GCC unroll n)
 #endif
-
-// An asm operand in a vector register.
-#if defined(__aarch64__)
-#define PLEAT_VECTOR(x) "w"((x).raw)
-#else
-#define PLEAT_VECTOR(x) "v"((x).raw)
-#endif
