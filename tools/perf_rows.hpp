@@ -9,7 +9,7 @@
 namespace pleat::tools {
 
 /// One row of the GPU benchmark: what an engine asks of a layer in a step. Peers' figures and
-/// targets are microseconds on an H200 (docs/performance.md says where they come from); 0: none.
+/// targets are microseconds on an H200, from the workload table of ../shared/perf.md; 0: none.
 struct PerfRow {
   const char* name;
   Geometry geometry;
