@@ -187,8 +187,10 @@ void Job::pool_units(int part, std::int64_t save_from, std::int64_t save_to) {
       const auto then = static_cast<std::int32_t>(next % slices_) * width;
       ahead = Ahead(*m.group[1], then, then + width);
     }
-    kernels_.pool(m.group[0], windows_->groups(), ahead, channel, channel + width, m.partial,
-                  shared != nullptr ? shared + channel : m.row);
+    kernels_.pool(m.group[0],
+                  {windows_->groups(), channel, channel + width,
+                   traits_of(call_.compressor.recipe).pooled_bf16},
+                  ahead, m.partial, shared != nullptr ? shared + channel : m.row);
     if (shared == nullptr) rows_->write(entry, m.row, ahead);
     save_up_to(entry.token);
     std::swap(m.group[0], m.group[1]);

@@ -38,7 +38,7 @@ struct RowGroup {
   Source source;
 };
 
-/// Floats that a folded group keeps of a channel: magic, weight, and value as a double.
+/// Floats that a folded group keeps of a channel: magic, weight, value, value_rest.
 inline constexpr std::int64_t kPartialFloats = 4;
 
 /// Asks the memory for the rows of a group before they are read, in the order of their addresses.
@@ -83,11 +83,18 @@ class Ahead {
   const std::byte* end_ = nullptr;
 };
 
-/// Pools channels [first, last) of a window of `groups` groups; both are multiples of 64. `ahead`
-/// is for the group to be read after these. `partial` has room for kPartialFloats * groups *
-/// (last - first) floats if groups > 1. pooled[0] is channel `first`.
-using Pool = void (*)(const RowGroup* group, std::int32_t groups, Ahead& ahead, std::int32_t first,
-                      std::int32_t last, float* partial, float* pooled);
+/// What a pooling call works on.
+struct PoolShape {
+  std::int32_t groups;  ///< of the window
+  std::int32_t first;   ///< channels [first, last), both multiples of 64
+  std::int32_t last;
+  bool odd;  ///< pooled channels are rounded to odd
+};
+
+/// Pools channels of a window. `ahead` is for the group to be read after these. `partial` has room
+/// for kPartialFloats * groups * (last - first) floats if groups > 1. pooled[0] is channel `first`.
+using Pool = void (*)(const RowGroup* group, const PoolShape& shape, Ahead& ahead, float* partial,
+                      float* pooled);
 
 /// Writes n elements as a state of dtype `to_type` keeps them; ape (or null) is added first. n is a
 /// multiple of 64, dtypes are f32 or bf16.

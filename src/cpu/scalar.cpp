@@ -31,48 +31,52 @@ Score score_of(const RowGroup& g, int r, std::int64_t c) {
 
 Folded fold_group(const RowGroup& g, std::int64_t c) {
   float max = -std::numeric_limits<float>::infinity();
+  float size = 0;
   Score score[kGroupRows];
+  float kv[kGroupRows];
   for (int r = 0; r < g.rows; ++r) {
     score[r] = score_of(g, r, c);
+    kv[r] = element(g.row[r], g.source.dtype, c);
+    if (g.source.rounding != Rounding::none) kv[r] = to_bf16(kv[r]);
     max = larger(max, score[r].value);
+    size = larger(size, magnitude(kv[r]));
   }
   const bool clamp = beyond_limit(max);
   const GroupScale scale = scale_of_group(clamp ? clamp_score(max) : max);
-  Folded f{scale.magic, 0.0F, 0.0};
+  const float anchor = anchor_of(size);
+  Folded f = empty_group(scale, anchor);
   for (int r = 0; r < g.rows; ++r) {
     if (clamp) score[r] = {clamp_score(score[r].value), 0.0F};
-    const float kv = element(g.row[r], g.source.dtype, c);
-    add_row(f, weight_of_score<true>(score[r].value, score[r].low, scale),
-            g.source.rounding == Rounding::none ? kv : to_bf16(kv));
+    add_row(f, weight_of_score<true>(score[r].value, score[r].low, scale), kv[r]);
   }
+  close_group(f, anchor);
   return f;
 }
 
-void pool_window(const RowGroup* group, std::int32_t groups, Ahead& /*ahead*/, std::int32_t first,
-                 std::int32_t last, float* partial, float* pooled) {
-  for (std::int32_t c = first; c < last; ++c) {
+void pool_window(const RowGroup* group, const PoolShape& shape, Ahead& /*ahead*/, float* partial,
+                 float* pooled) {
+  const int groups = shape.groups;
+  for (std::int32_t c = shape.first; c < shape.last; ++c) {
+    float& out = pooled[c - shape.first];
     if (groups == 1) {
       const Folded f = fold_group(*group, c);
-      pooled[c - first] = pooled_of(f.value, f.weight);
+      out = pooled_of({f.value, f.value_rest}, {f.weight, f.weight_rest}, shape.odd);
       continue;
     }
-    auto* value = reinterpret_cast<double*>(partial);  // scratch is aligned for any vector
-    float* magic = partial + 2 * static_cast<std::ptrdiff_t>(groups);
-    float* weight = magic + groups;
+    auto* value = reinterpret_cast<Pair*>(partial);  // scratch is aligned for any vector
+    Pair* weight = value + groups;
+    Folded f[1024 * 2 / kGroupRows];
     float top = std::numeric_limits<float>::infinity();
     for (int g = 0; g < groups; ++g) {
-      const Folded f = fold_group(group[g], c);
-      magic[g] = f.magic;
-      weight[g] = f.weight;
-      value[g] = f.value;
-      top = smaller(top, f.magic);
+      f[g] = fold_group(group[g], c);
+      top = smaller(top, f[g].magic);
     }
     for (int g = 0; g < groups; ++g) {
-      const float f = group_factor(magic[g], top);
-      weight[g] = f * weight[g];
-      value[g] = static_cast<double>(f) * value[g];
+      const float factor = group_factor(f[g].magic, top);
+      weight[g] = {factor * (f[g].weight + f[g].weight_rest), 0.0F};
+      value[g] = {factor * f[g].value, factor * f[g].value_rest};
     }
-    pooled[c - first] = pooled_of(sum_neighbours(value, groups), sum_neighbours(weight, groups));
+    out = pooled_of(sum_neighbours(value, groups), sum_neighbours(weight, groups), shape.odd);
   }
 }
 

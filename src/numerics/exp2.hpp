@@ -6,19 +6,20 @@
 
 namespace pleat::numerics {
 
-/// The polynomial for 2^f on [-1/2, 1/2]: c0 = 1; the others by a minimax fit of the relative
-/// error, rounded one by one with the rest fitted again.
-struct Exp2Poly {
-  static constexpr float c1 = 0x1.62e430p-1F;
-  static constexpr float c2 = 0x1.ebfbdcp-3F;
-  static constexpr float c3 = 0x1.c6af7cp-5F;
-  static constexpr float c4 = 0x1.3b2de0p-7F;
-  static constexpr float c5 = 0x1.5f082ep-10F;
-  static constexpr float c6 = 0x1.416b50p-13F;
+/// e^f = 1 + (f + f^2 * q(f)) on [-log(2)/2, log(2)/2]; q by a minimax fit of the relative error of
+/// e^f (3.2e-9), its coefficients rounded one by one with the rest fitted again.
+struct ExpPoly {
+  static constexpr float c2 = 0x1.fffffcp-2F;
+  static constexpr float c3 = 0x1.555492p-3F;
+  static constexpr float c4 = 0x1.5558b2p-5F;
+  static constexpr float c5 = 0x1.12398ep-7F;
+  static constexpr float c6 = 0x1.6a4b34p-10F;
 };
 
 inline constexpr float kLog2E = 0x1.715476p+0F;
-inline constexpr float kLog2ELow = 0x1.4ae0c0p-26F;  ///< log2(e) - kLog2E
+/// 2.7e-9 too large. It stands for log 2 in every weight alike, so that a ratio of weights a factor
+/// of 2^k apart is off by k * 1.9e-9 of itself, which no pooled value can tell.
+inline constexpr float kLn2 = 0x1.62e430p-1F;
 /// Adding and subtracting 1.5 * 2^23 rounds to an integer, ties to even; the integer is also in the
 /// low bits of the sum.
 inline constexpr float kRoundMagic = 12582912.0F;
@@ -48,29 +49,35 @@ PLEAT_HD GroupScale scale_of_group(float max) {
   return {kRoundMagic - whole, max - kWeightReach};
 }
 
+/// A weight in two parts, of which the first is a power of two: together they are several times
+/// more exact than their rounded sum.
+struct Weight {
+  float whole;
+  float rest;  ///< -0.3 to 0.42 of `whole`
+  float sum;
+};
+
 /// e^score / 2^n, the weight of a score in its group: about 0.7 to 1.4 for the largest. The order
-/// of operations is part of docs/numerics.md. tests/numerics/exp2_test.cpp holds it to these bounds
-/// over every float: relative error at most 8.2e-8 for |score| <= 1, 8.6e-8 for |score| <= 4096,
-/// 1e-7 up to the limit. Monotone but for roundings: of two neighbouring scores the larger may
-/// weigh one unit of the last place less (1 pair in 13000). Exactly 1 where |score| <= 2^-27 and
-/// n = 0. A NaN score weighs as one at the floor. \p low: see late_sum.
+/// of operations is part of docs/numerics.md. tests/numerics/exp2_test.cpp holds whole + rest to
+/// its bounds over every float: relative error at most 4e-8 for |score| <= 4096. Exactly 1 for a
+/// score of 0 where n = 0. A NaN score weighs as one at the floor. \p low: see late_sum.
 template <bool HasLow>
-PLEAT_HD float weight_of_score(float score, float low, const GroupScale& g) {
+PLEAT_HD Weight weight_of_score(float score, float low, const GroupScale& g) {
   const float z = larger(score, g.floor);
   const float shifted = fused(z, kLog2E, g.magic);
-  const float whole = shifted - g.magic;
-  float f = fused(z, kLog2E, -whole);
-  f = fused(z, kLog2ELow, f);
-  if (HasLow) f = fused(score > g.floor ? low : 0.0F, kLog2E, f);
-  float p = Exp2Poly::c6;
-  p = fused(p, f, Exp2Poly::c5);
-  p = fused(p, f, Exp2Poly::c4);
-  p = fused(p, f, Exp2Poly::c3);
-  p = fused(p, f, Exp2Poly::c2);
-  p = fused(p, f, Exp2Poly::c1);
-  p = fused(p, f, 1.0F);
+  const float n = shifted - g.magic;
+  float f = fused(n, -kLn2, z);  // exact
+  if (HasLow) f = f + (score > g.floor ? low : 0.0F);
+  float q = ExpPoly::c6;
+  q = fused(q, f, ExpPoly::c5);
+  q = fused(q, f, ExpPoly::c4);
+  q = fused(q, f, ExpPoly::c3);
+  q = fused(q, f, ExpPoly::c2);
+  const float e = fused(f * f, q, f);
   // shifted ends in the integer part's bits; everything above them leaves by the shift
-  return float_of(bits_of(p) + (bits_of(shifted) << 23));
+  const float whole = float_of((bits_of(shifted) << 23) + 0x3F800000U);
+  const float rest = whole * e;
+  return {whole, rest, whole + rest};
 }
 
 /// 2^k for a whole k in [-126, 0] that is a float.

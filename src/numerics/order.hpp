@@ -54,20 +54,59 @@ PLEAT_HD Score late_sum(float score, float ape) {
   return {sum, (score - (sum - part)) + (ape - part)};
 }
 
-/// One group of rows of one channel, folded. Values are summed in double: softmax averages cancel,
-/// and what is left must still be right. The product of two floats is exact there, so it does not
-/// matter whether it is fused.
-struct Folded {
-  float magic;   ///< of the group's scale
-  float weight;  ///< sum of the weights
-  double value;  ///< sum of weight * kv
+/// Two floats that stand for their sum.
+struct Pair {
+  float high;
+  float low;
 };
 
-/// Adds one row. A group starts from {its magic, +0, +0}; a row that is absent (negative position)
-/// is not added.
-PLEAT_HD void add_row(Folded& g, float weight, float kv) {
-  g.weight = g.weight + weight;
-  g.value = g.value + static_cast<double>(weight) * static_cast<double>(kv);
+/// a + b: the rounded sum, and exactly what rounding took (Knuth).
+PLEAT_HD Pair two_sum(float a, float b) {
+  const float sum = a + b;
+  const float part = sum - a;
+  return {sum, (a - (sum - part)) + (b - part)};
+}
+
+PLEAT_HD Pair operator+(Pair a, Pair b) {
+  const Pair s = two_sum(a.high, b.high);
+  return {s.high, (a.low + b.low) + s.low};
+}
+
+/// One group of rows of one channel, folded. Softmax averages cancel, and what is left must still
+/// be right: so `value` is kept on a grid that no sum of the group can leave, on which adding is
+/// exact, and `value_rest` has what the grid does not hold.
+struct Folded {
+  float magic;        ///< of the group's scale
+  float weight;       ///< sum of the weights' whole parts
+  float weight_rest;  ///< and of their rests
+  float value;        ///< sum of weight * kv; while rows are added, plus the anchor
+  float value_rest;
+};
+
+/// 1.5 * 2^k, so much larger than any sum of 8 rows whose largest |kv| this is that every partial
+/// sum has the anchor's exponent: 8 * 1.44 * |kv| < 2^(k - 1). For |kv| below 2^121.
+PLEAT_HD float anchor_of(float largest_kv) {
+  return float_of(((bits_of(largest_kv) & 0x7F800000U) + (6U << 23)) | 0x00400000U);
+}
+
+PLEAT_HD Folded empty_group(const GroupScale& scale, float anchor) {
+  return {scale.magic, 0.0F, 0.0F, anchor, 0.0F};
+}
+
+/// Adds one row; one that is absent (negative position) is not added.
+PLEAT_HD void add_row(Folded& g, const Weight& w, float kv) {
+  const float value = fused(w.sum, kv, g.value);
+  const float moved = value - g.value;  // exact: both are on the anchor's grid
+  const float rest = fused(w.rest, kv, fused(w.whole, kv, -moved));
+  g.value_rest = g.value_rest + rest;
+  g.value = value;
+  g.weight = g.weight + w.whole;
+  g.weight_rest = g.weight_rest + w.rest;
+}
+
+/// After the last row: takes the anchor out again, which is exact.
+PLEAT_HD void close_group(Folded& g, float anchor) {
+  g.value = g.value - anchor;
 }
 
 /// Brings a group to the scale of the window's largest, whose magic is \p top: exact, but for
@@ -76,23 +115,61 @@ PLEAT_HD float group_factor(float magic, float top) {
   return pow2_of_whole(larger(top - magic, -126.0F));
 }
 
-/// The pooled channel.
-PLEAT_HD float pooled_of(double value, float weight) {
-  return quotient(static_cast<float>(value), weight);
+/// \p high, or the neighbour on the side of \p low, whichever is odd: rounded again to fewer bits,
+/// it gives what their exact sum would.
+PLEAT_HD float to_odd(float high, float low) {
+  const std::uint32_t u = bits_of(high);
+  if (low == 0.0F || (u & 1U) != 0) return high;
+  return float_of((u ^ bits_of(low)) >> 31 != 0 ? u - 1U : u + 1U);
 }
 
-/// 1 / sqrt(mean square + eps): mean by an exact power of two, then a rounded sum, root, quotient.
-PLEAT_HD float rms_scale(float squares, int head_dim, float eps) {
-  const float mean = squares * (1.0F / static_cast<float>(head_dim));
-  return quotient(1.0F, root(mean + eps));
+/// The pooled channel, rounded once, or (\p odd) to odd.
+PLEAT_HD float pooled_of(Pair value, Pair weight, bool odd) {
+  const Pair v = two_sum(value.high, value.low);
+  const Pair w = two_sum(weight.high, weight.low);
+  const float inverse = quotient(1.0F, w.high);
+  const float first = v.high * inverse;
+  float left = fused(-first, w.high, v.high);  // exact
+  left = left + v.low;
+  left = fused(-first, w.low, left);
+  const Pair pooled = two_sum(first, left * inverse);
+  return odd ? to_odd(pooled.high, pooled.low) : pooled.high;
 }
 
-PLEAT_HD float rope_even(float even, float odd, float cos, float sin) {
-  return fused(even, cos, -(odd * sin));
+/// Mean square of a row and eps, in double: what is rotated needs it to more than float's digits.
+PLEAT_HD double mean_square(float squares, int head_dim, float eps) {
+  return static_cast<double>(squares) * (1.0 / static_cast<double>(head_dim)) +
+         static_cast<double>(eps);
 }
 
-PLEAT_HD float rope_odd(float even, float odd, float cos, float sin) {
-  return fused(even, sin, odd * cos);
+/// 1 / sqrt(mean): the mean rounded to float, then a rounded root and quotient.
+PLEAT_HD float rms_scale(double mean) {
+  return quotient(1.0F, root(static_cast<float>(mean)));
+}
+
+/// The same to some 45 bits: one step of Newton's.
+PLEAT_HD double exact_scale(double mean, float scale) {
+  const double s = static_cast<double>(scale);
+  return fused(0.5 * s, fused(-(mean * s), s, 1.0), s);
+}
+
+/// A channel of the rotated part, normalised. \p scale: exact_scale.
+PLEAT_HD double normed(float pooled, double scale, float weight) {
+  return (static_cast<double>(pooled) * scale) * static_cast<double>(weight);
+}
+
+/// To float, by to_odd.
+PLEAT_HD float odd_float(double x) {
+  const float high = static_cast<float>(x);
+  return to_odd(high, static_cast<float>(x - static_cast<double>(high)));
+}
+
+PLEAT_HD double rope_even(double even, double odd, float cos, float sin) {
+  return fused(even, static_cast<double>(cos), -(odd * static_cast<double>(sin)));
+}
+
+PLEAT_HD double rope_odd(double even, double odd, float cos, float sin) {
+  return fused(even, static_cast<double>(sin), odd * static_cast<double>(cos));
 }
 
 }  // namespace pleat::numerics

@@ -42,6 +42,14 @@ PLEAT_HD float fused(float a, float b, float c) {
 #endif
 }
 
+PLEAT_HD double fused(double a, double b, double c) {
+#if defined(__CUDA_ARCH__)
+  return __fma_rn(a, b, c);
+#else
+  return std::fma(a, b, c);
+#endif
+}
+
 /// Correctly rounded quotient and square root, whatever flags the device code is built with.
 PLEAT_HD float quotient(float a, float b) {
 #if defined(__CUDA_ARCH__)

@@ -82,7 +82,7 @@ void pool(const Call& call, std::int64_t t, bool from_state_only, float* pooled)
       kv[w] = rows.kv(t, window - 1 - w, fresh, half + c);
       score[w] = rows.score(t, window - 1 - w, fresh, half + c);
     }
-    pooled[c] = pool_channel(kv, score, absent);
+    pooled[c] = pool_channel(kv, score, absent, traits_of(call.compressor.recipe).pooled_bf16);
   }
 }
 

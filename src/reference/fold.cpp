@@ -20,21 +20,27 @@ namespace {
 /// Rows [first, last) of one channel.
 Folded fold_group(const float* kv, const Score* score, int first, int last) {
   float max = -std::numeric_limits<float>::infinity();
-  for (int w = first; w < last; ++w)
+  float size = 0;
+  for (int w = first; w < last; ++w) {
     max = larger(max, score[w].value);
+    size = larger(size, magnitude(kv[w]));
+  }
   const bool clamp = beyond_limit(max);
   const GroupScale scale = scale_of_group(clamp ? clamp_score(max) : max);
-  Folded f{scale.magic, 0.0F, 0.0};
+  const float anchor = anchor_of(size);
+  Folded f = empty_group(scale, anchor);
   for (int w = first; w < last; ++w) {
     const Score s = clamp ? Score{clamp_score(score[w].value), 0.0F} : score[w];
     add_row(f, weight_of_score<true>(s.value, s.low, scale), kv[w]);
   }
+  close_group(f, anchor);
   return f;
 }
 
 }  // namespace
 
-float pool_channel(std::span<const float> kv, std::span<const Score> score, std::int32_t absent) {
+float pool_channel(std::span<const float> kv, std::span<const Score> score, std::int32_t absent,
+                   bool odd) {
   const int window = static_cast<int>(kv.size());
   const int rows = std::min(window, kGroupRows);
   const int groups = window / rows;
@@ -45,15 +51,18 @@ float pool_channel(std::span<const float> kv, std::span<const Score> score, std:
     group[g] = fold_group(kv.data(), score.data(), first, (g + 1) * rows);
     top = smaller(top, group[g].magic);
   }
-  if (groups == 1) return pooled_of(group[0].value, group[0].weight);
-  float weight[1024 * 2 / kGroupRows] = {};
-  double value[1024 * 2 / kGroupRows] = {};
+  if (groups == 1) {
+    return pooled_of({group[0].value, group[0].value_rest}, {group[0].weight, group[0].weight_rest},
+                     odd);
+  }
+  Pair weight[1024 * 2 / kGroupRows] = {};
+  Pair value[1024 * 2 / kGroupRows] = {};
   for (int g = 0; g < groups; ++g) {
     const float f = group_factor(group[g].magic, top);
-    weight[g] = f * group[g].weight;
-    value[g] = static_cast<double>(f) * group[g].value;
+    weight[g] = {f * (group[g].weight + group[g].weight_rest), 0.0F};
+    value[g] = {f * group[g].value, f * group[g].value_rest};
   }
-  return pooled_of(sum_neighbours(value, groups), sum_neighbours(weight, groups));
+  return pooled_of(sum_neighbours(value, groups), sum_neighbours(weight, groups), odd);
 }
 
 void norm_rope(const Compressor& c, const TensorView& weight, const float* rope_row, float* row) {
@@ -63,20 +72,26 @@ void norm_rope(const Compressor& c, const TensorView& weight, const float* rope_
     for (int i = 0; i < g.head_dim; ++i)
       row[i] = to_bf16(row[i]);
   }
-  const float scale = rms_scale(sum_of_squares(row, g.head_dim), g.head_dim, c.eps);
-  for (int i = 0; i < g.head_dim; ++i) {
+  const double mean = mean_square(sum_of_squares(row, g.head_dim), g.head_dim, c.eps);
+  const float scale = rms_scale(mean);
+  const int nope = g.head_dim - g.rope_dim;
+  for (int i = 0; i < nope; ++i) {
     row[i] = (row[i] * scale) * element(weight, i);
     if (r.norm_bf16) row[i] = to_bf16(row[i]);
   }
+  const double exact = exact_scale(mean, scale);
   const int pairs = g.rope_dim / 2;
-  float* rotated = row + g.head_dim - g.rope_dim;
+  const auto turned = [&](int i) {
+    const double x = normed(row[i], exact, element(weight, i));
+    return r.norm_bf16 ? static_cast<double>(to_bf16(odd_float(x))) : x;
+  };
   for (int i = 0; i < pairs; ++i) {
     const float cos = r.rope_table_in_pairs ? rope_row[2 * i] : rope_row[i];
     const float sin = r.rope_table_in_pairs ? rope_row[2 * i + 1] : rope_row[pairs + i];
-    const float even = rotated[2 * i];
-    const float odd = rotated[2 * i + 1];
-    rotated[2 * i] = rope_even(even, odd, cos, sin);
-    rotated[2 * i + 1] = rope_odd(even, odd, cos, sin);
+    const double even = turned(nope + 2 * i);
+    const double odd = turned(nope + 2 * i + 1);
+    row[nope + 2 * i] = odd_float(rope_even(even, odd, cos, sin));
+    row[nope + 2 * i + 1] = odd_float(rope_odd(even, odd, cos, sin));
   }
 }
 

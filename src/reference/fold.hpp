@@ -12,9 +12,10 @@
 /// The definition: docs/numerics.md as plain scalar code. Every backend is proven against it.
 namespace pleat::reference {
 
-/// One channel of one window: rows oldest first, `absent` of them before position 0.
+/// One channel of one window: rows oldest first, `absent` of them before position 0. \p odd: the
+/// recipe rounds it to bf16, so it is rounded to odd.
 float pool_channel(std::span<const float> kv, std::span<const numerics::Score> score,
-                   std::int32_t absent);
+                   std::int32_t absent, bool odd = false);
 
 /// Pooled row to the row that is quantised: norm and RoPE, with the recipe's roundings. In place.
 void norm_rope(const Compressor& c, const TensorView& weight, const float* rope_row, float* row);

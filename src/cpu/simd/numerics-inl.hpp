@@ -65,64 +65,151 @@ HWY_INLINE ScaleVec ScaleOfGroup(VF max) {
   return {hn::Sub(magic, whole), hn::Sub(max, hn::Set(d, numerics::kWeightReach))};
 }
 
-/// numerics::weight_of_score.
-template <bool kHasLow>
-HWY_INLINE VF WeightOfScore(VF score, [[maybe_unused]] VF low, const ScaleVec& g) {
-  using P = numerics::Exp2Poly;
-  const F d;
-  const VF log2e = hn::Set(d, numerics::kLog2E);
-  const VF z = Larger(score, g.floor);
-  const VF shifted = hn::MulAdd(z, log2e, g.magic);
-  const VF whole = hn::Sub(shifted, g.magic);
-  VF f = hn::MulSub(z, log2e, whole);
-  f = hn::MulAdd(z, hn::Set(d, numerics::kLog2ELow), f);
-  if constexpr (kHasLow) {
-    f = hn::MulAdd(hn::IfThenElseZero(hn::Gt(score, g.floor), low), log2e, f);
-  }
-  VF p = hn::MulAdd(hn::Set(d, P::c6), f, hn::Set(d, P::c5));
-  p = hn::MulAdd(p, f, hn::Set(d, P::c4));
-  p = hn::MulAdd(p, f, hn::Set(d, P::c3));
-  p = hn::MulAdd(p, f, hn::Set(d, P::c2));
-  p = hn::MulAdd(p, f, hn::Set(d, P::c1));
-  p = hn::MulAdd(p, f, hn::Set(d, 1.0F));
-  const U du;
-  return hn::BitCast(d, hn::Add(hn::BitCast(du, p), hn::ShiftLeft<23>(hn::BitCast(du, shifted))));
-}
+/// numerics::Weight.
+struct WeightVec {
+  VF whole;
+  VF rest;
+  VF sum;
+};
 
-/// The same of kCount scores in place, without low parts, one operation after the other over all of
-/// them: left to themselves, the long chains fill the processor's schedulers with operations that
-/// wait for their predecessor.
-template <int kCount, class Scale>
-HWY_INLINE void WeightsOfScores(VF* x, const Scale& scale) {
-  using P = numerics::Exp2Poly;
+/// numerics::weight_of_score, of kCount scores, one operation after the other over all of them:
+/// left to themselves, the long chains fill the processor's schedulers with operations that wait
+/// for their predecessor. The scores are used up. low: of each, if kHasLow.
+template <bool kHasLow, int kCount, class Scale>
+HWY_INLINE void WeightsOfScores(VF* z, [[maybe_unused]] const VF* low, const Scale& scale,
+                                WeightVec* out) {
+  using P = numerics::ExpPoly;
   const F d;
   const U du;
-  const VF log2e = hn::Set(d, numerics::kLog2E);
   VF shifted[kCount];
+  VF n[kCount];
   VF f[kCount];
+  VF q[kCount];
   const auto each = [](auto&& operation) HWY_ATTR {
     PLEAT_UNROLL(8)
     for (int i = 0; i < kCount; ++i)
       operation(i);
   };
   const auto horner = [&](float coefficient) HWY_ATTR {
-    each([&](int i) HWY_ATTR { x[i] = hn::MulAdd(x[i], f[i], hn::Set(d, coefficient)); });
+    each([&](int i) HWY_ATTR { q[i] = hn::MulAdd(q[i], f[i], hn::Set(d, coefficient)); });
   };
-  each([&](int i) HWY_ATTR { x[i] = Larger(x[i], scale(i).floor); });
-  each([&](int i) HWY_ATTR { shifted[i] = hn::MulAdd(x[i], log2e, scale(i).magic); });
-  each([&](int i) HWY_ATTR { f[i] = hn::Sub(shifted[i], scale(i).magic); });
-  each([&](int i) HWY_ATTR { f[i] = hn::MulSub(x[i], log2e, f[i]); });
-  each([&](int i) HWY_ATTR { f[i] = hn::MulAdd(x[i], hn::Set(d, numerics::kLog2ELow), f[i]); });
-  each([&](int i) HWY_ATTR { x[i] = hn::MulAdd(hn::Set(d, P::c6), f[i], hn::Set(d, P::c5)); });
+  [[maybe_unused]] VF counted[kCount];
+  if constexpr (kHasLow) {
+    each([&](int i)
+             HWY_ATTR { counted[i] = hn::IfThenElseZero(hn::Gt(z[i], scale(i).floor), low[i]); });
+  }
+  each([&](int i) HWY_ATTR { z[i] = Larger(z[i], scale(i).floor); });
+  each([&](int i) HWY_ATTR {
+    shifted[i] = hn::MulAdd(z[i], hn::Set(d, numerics::kLog2E), scale(i).magic);
+  });
+  each([&](int i) HWY_ATTR { n[i] = hn::Sub(shifted[i], scale(i).magic); });
+  each([&](int i) HWY_ATTR { f[i] = hn::NegMulAdd(n[i], hn::Set(d, numerics::kLn2), z[i]); });
+  if constexpr (kHasLow) {
+    each([&](int i) HWY_ATTR { f[i] = hn::Add(f[i], counted[i]); });
+  }
+  each([&](int i) HWY_ATTR { q[i] = hn::MulAdd(hn::Set(d, P::c6), f[i], hn::Set(d, P::c5)); });
   horner(P::c4);
   horner(P::c3);
   horner(P::c2);
-  horner(P::c1);
-  horner(1.0F);
+  each([&](int i) HWY_ATTR { q[i] = hn::MulAdd(hn::Mul(f[i], f[i]), q[i], f[i]); });
   each([&](int i) HWY_ATTR {
-    x[i] = hn::BitCast(
-        d, hn::Add(hn::BitCast(du, x[i]), hn::ShiftLeft<23>(hn::BitCast(du, shifted[i]))));
+    out[i].whole = hn::BitCast(
+        d, hn::Add(hn::ShiftLeft<23>(hn::BitCast(du, shifted[i])), hn::Set(du, 0x3F800000U)));
   });
+  each([&](int i) HWY_ATTR { out[i].rest = hn::Mul(out[i].whole, q[i]); });
+  each([&](int i) HWY_ATTR { out[i].sum = hn::Add(out[i].whole, out[i].rest); });
+}
+
+/// numerics::Pair.
+struct PairVec {
+  VF high;
+  VF low;
+};
+
+/// numerics::two_sum.
+HWY_INLINE PairVec TwoSum(VF a, VF b) {
+  const VF sum = hn::Add(a, b);
+  const VF part = hn::Sub(sum, a);
+  return {sum, hn::Add(hn::Sub(a, hn::Sub(sum, part)), hn::Sub(b, part))};
+}
+HWY_INLINE PairVec AddPairs(PairVec a, PairVec b) {
+  const PairVec s = TwoSum(a.high, b.high);
+  return {s.high, hn::Add(hn::Add(a.low, b.low), s.low)};
+}
+
+/// numerics::Folded.
+struct FoldedVec {
+  VF magic;
+  VF weight;
+  VF weight_rest;
+  VF value;
+  VF value_rest;
+};
+
+/// numerics::anchor_of.
+HWY_INLINE VF AnchorOf(VF largest_kv) {
+  const U d;
+  const VU exponent = hn::And(hn::BitCast(d, largest_kv), hn::Set(d, 0x7F800000U));
+  return hn::BitCast(F(), hn::Or(hn::Add(exponent, hn::Set(d, 6U << 23)), hn::Set(d, 0x00400000U)));
+}
+
+HWY_INLINE FoldedVec EmptyGroup(const ScaleVec& scale, VF anchor) {
+  const VF zero = hn::Zero(F());
+  return {scale.magic, zero, zero, anchor, zero};
+}
+
+/// numerics::add_row.
+HWY_INLINE void AddRow(FoldedVec& g, const WeightVec& w, VF kv) {
+  const VF value = hn::MulAdd(w.sum, kv, g.value);
+  const VF moved = hn::Sub(value, g.value);
+  const VF rest = hn::MulAdd(w.rest, kv, hn::MulSub(w.whole, kv, moved));
+  g.value_rest = hn::Add(g.value_rest, rest);
+  g.value = value;
+  g.weight = hn::Add(g.weight, w.whole);
+  g.weight_rest = hn::Add(g.weight_rest, w.rest);
+}
+
+/// numerics::to_odd.
+HWY_INLINE VF ToOdd(VF high, VF low) {
+  const U d;
+  const VU u = hn::BitCast(d, high);
+  const VU one = hn::Set(d, 1U);
+  const auto as_it_is =
+      hn::Or(hn::RebindMask(d, hn::Eq(low, hn::Zero(F()))), hn::Ne(hn::And(u, one), hn::Zero(d)));
+  // all ones where the signs differ, so one less; else one more
+  const auto differ = hn::BroadcastSignBit(hn::BitCast(I(), hn::Xor(u, hn::BitCast(d, low))));
+  const VU moved = hn::Add(u, hn::Or(hn::BitCast(d, differ), one));
+  return hn::BitCast(F(), hn::IfThenElse(as_it_is, u, moved));
+}
+
+/// numerics::pooled_of.
+HWY_INLINE VF PooledOf(PairVec value, PairVec weight, bool odd) {
+  const PairVec v = TwoSum(value.high, value.low);
+  const PairVec w = TwoSum(weight.high, weight.low);
+  const VF inverse = hn::Div(hn::Set(F(), 1.0F), w.high);
+  const VF first = hn::Mul(v.high, inverse);
+  VF left = hn::NegMulAdd(first, w.high, v.high);
+  left = hn::Add(left, v.low);
+  left = hn::NegMulAdd(first, w.low, left);
+  const PairVec pooled = TwoSum(first, hn::Mul(left, inverse));
+  return odd ? ToOdd(pooled.high, pooled.low) : pooled.high;
+}
+
+HWY_INLINE VD LowerDouble(VF x) {
+  return hn::PromoteTo(D64(), hn::LowerHalf(x));
+}
+HWY_INLINE VD UpperDouble(VF x) {
+  const hn::Half<F> half;
+  return hn::PromoteTo(D64(), hn::UpperHalf(half, x));
+}
+HWY_INLINE VF ToFloats(VD low, VD high) {
+  const hn::Half<F> half;
+  return hn::Combine(F(), hn::DemoteTo(half, high), hn::DemoteTo(half, low));
+}
+/// numerics::odd_float, of the lower and the upper half of a vector.
+HWY_INLINE VF OddFloats(VD low, VD high) {
+  const VF x = ToFloats(low, high);
+  return ToOdd(x, ToFloats(hn::Sub(low, LowerDouble(x)), hn::Sub(high, UpperDouble(x))));
 }
 
 /// numerics::group_factor.

@@ -15,19 +15,11 @@
 HWY_BEFORE_NAMESPACE();
 namespace pleat::cpu::HWY_NAMESPACE {
 
-/// Vectors of channels that one turn of the loop folds. All their largest scores come first, then
+/// Vectors of channels that one turn of the loop folds. All their largest values come first, then
 /// all their weights: a single vector is one long chain of dependent operations.
 inline constexpr int kTurn = 2;
 /// Rows of each of them whose weights are computed side by side.
 inline constexpr int kAtOnce = 4;
-
-HWY_INLINE VD LowerDouble(VF x) {
-  return hn::PromoteTo(D64(), hn::LowerHalf(x));
-}
-HWY_INLINE VD UpperDouble(VF x) {
-  const hn::Half<F> half;
-  return hn::PromoteTo(D64(), hn::UpperHalf(half, x));
-}
 
 /// When a row's position bias is added: never, when it was saved, or now (recipe sglang).
 enum class Ape { none, saved, late };
@@ -51,17 +43,6 @@ struct Rows {
     const VF x = Load(g.row[r], c);
     return kRounding == Rounding::none ? x : ToBf16(x);
   }
-  /// Half of the channels, for sums in double: 0 is the lower.
-  template <int kHalf>
-  static HWY_INLINE VD KvHalf(const RowGroup& g, int r, std::int64_t c) {
-    const hn::Half<F> half;
-    if constexpr (!kBf16 && kRounding == Rounding::none) {  // without a way through registers
-      const auto* row = reinterpret_cast<const float*>(g.row[r]) + c + kHalf * (kLanes / 2);
-      return hn::PromoteTo(D64(), hn::LoadU(half, row));
-    } else {
-      return kHalf == 0 ? LowerDouble(Kv(g, r, c)) : UpperDouble(Kv(g, r, c));
-    }
-  }
   /// Before the position bias where that comes late.
   static HWY_INLINE VF Score(const RowGroup& g, int r, std::int64_t c) {
     VF x = Load(g.row[r] + g.score_offset, c);
@@ -72,159 +53,148 @@ struct Rows {
   }
 };
 
-struct FoldedVec {
-  VF magic;
-  VF weight;
-  VD low;   ///< values of the lower half of the channels
-  VD high;  ///< and of the upper half
+/// What a vector of channels of a group is measured by.
+struct Largest {
+  VF score;
+  VF kv;  ///< its magnitude
 };
 
-/// numerics::pooled_of.
-HWY_INLINE VF Pooled(VD low, VD high, VF weight) {
-  const hn::Half<F> half;
-  return hn::Div(hn::Combine(F(), hn::DemoteTo(half, high), hn::DemoteTo(half, low)), weight);
-}
-
-/// What the scores of a vector of channels are measured from.
 template <class R, int kCount>
-HWY_INLINE VF LargestScore(const RowGroup& g, std::int64_t c) {
+HWY_INLINE Largest LargestOf(const RowGroup& g, std::int64_t c) {
   const F d;
   const int rows = kCount != 0 ? kCount : g.rows;
-  VF max = hn::Set(d, -__builtin_inff());
+  Largest m{hn::Set(d, -__builtin_inff()), hn::Zero(d)};
   PLEAT_UNROLL(8)
   for (int r = 0; r < rows; ++r) {
     const VF score = R::Score(g, r, c);
-    max = Larger(R::kLate ? hn::Add(score, hn::LoadU(d, g.ape[r] + c)) : score, max);
+    m.score = Larger(R::kLate ? hn::Add(score, hn::LoadU(d, g.ape[r] + c)) : score, m.score);
+    m.kv = Larger(hn::Abs(R::Kv(g, r, c)), m.kv);
   }
-  return max;
+  return m;
 }
 
-/// Adds the rows of one vector of channels whose largest score is known. kClamp: where that is
-/// beyond the limit, all scores of the group are clamped.
-template <class R, int kCount, bool kClamp>
-HWY_INLINE FoldedVec AddRows(const RowGroup& g, std::int64_t c, VF max) {
-  const F d;
-  const int rows = kCount != 0 ? kCount : g.rows;
-  const auto within = hn::Le(hn::Abs(max), hn::Set(d, numerics::kScoreLimit));  // NaN is not
-  if constexpr (kClamp) max = hn::IfThenElse(within, max, ClampScore(max));
-  const ScaleVec scale = ScaleOfGroup(max);
-  FoldedVec f{scale.magic, hn::Zero(d), hn::Zero(D64()), hn::Zero(D64())};
+/// Adds rows first..first+kCount-1 of kVectors vectors of channels. kClamp: where the largest score
+/// is beyond the limit, all scores of the group are clamped.
+template <class R, int kVectors, int kCount, bool kClamp>
+HWY_INLINE void AddRows(const RowGroup& g, int first, std::int64_t c, const Largest* largest,
+                        const ScaleVec* scale, FoldedVec* f) {
+  constexpr int kScores = kVectors * kCount;
+  VF z[kScores];
+  VF low[kScores];
   PLEAT_UNROLL(8)
-  for (int r = 0; r < rows; ++r) {
-    const VF score = R::Score(g, r, c);
-    VF z = score;
-    VF low = hn::Zero(d);
+  for (int i = 0; i < kScores; ++i) {
+    const int r = first + i / kVectors;
+    const std::int64_t at = c + i % kVectors * kLanes;
+    z[i] = R::Score(g, r, at);
     if constexpr (R::kLate) {  // numerics::late_sum
-      const VF bias = hn::LoadU(d, g.ape[r] + c);
-      z = hn::Add(score, bias);
-      const VF part = hn::Sub(z, score);
-      low = hn::Add(hn::Sub(score, hn::Sub(z, part)), hn::Sub(bias, part));
+      const PairVec sum = TwoSum(z[i], hn::LoadU(F(), g.ape[r] + at));
+      z[i] = sum.high;
+      low[i] = sum.low;
     }
     if constexpr (kClamp) {
-      z = hn::IfThenElse(within, z, ClampScore(z));
-      low = hn::IfThenElseZero(within, low);
+      const auto within = hn::Le(hn::Abs(largest[i % kVectors].score),
+                                 hn::Set(F(), numerics::kScoreLimit));  // NaN is not
+      z[i] = hn::IfThenElse(within, z[i], ClampScore(z[i]));
+      if constexpr (R::kLate) low[i] = hn::IfThenElseZero(within, low[i]);
     }
-    const VF e = WeightOfScore<R::kLate>(z, low, scale);
-    f.weight = hn::Add(f.weight, e);
-    f.low = hn::MulAdd(LowerDouble(e), R::template KvHalf<0>(g, r, c), f.low);
-    f.high = hn::MulAdd(UpperDouble(e), R::template KvHalf<1>(g, r, c), f.high);
   }
-  return f;
+  WeightVec w[kScores];
+  WeightsOfScores<R::kLate, kScores>(
+      z, low, [&](int i) HWY_ATTR { return scale[i % kVectors]; }, w);
+  PLEAT_UNROLL(8)
+  for (int i = 0; i < kScores; ++i) {
+    AddRow(f[i % kVectors], w[i], R::Kv(g, first + i / kVectors, c + i % kVectors * kLanes));
+  }
 }
 
-/// The same for all vectors of a turn, kAtOnce rows of each at a time. `lines` of the rows to come
-/// are asked for bit by bit: many at once overrun the queue of the cache, which drops them.
-template <class R, int kCount>
-HWY_INLINE void AddRowsOfTurn(const RowGroup& g, std::int64_t c, const VF* max, Ahead& ahead,
-                              int lines, FoldedVec* f) {
-  if constexpr (kCount == 0 || R::kLate) {
-    PLEAT_UNROLL(8)
-    for (int v = 0; v < kTurn; ++v) {
-      ahead.fetch(lines / kTurn);
-      f[v] = AddRows<R, kCount, false>(g, c + v * kLanes, max[v]);
-    }
+/// Folds kVectors vectors of channels. `lines` of the rows to come are asked for bit by bit: many
+/// at once overrun the queue of the cache, which drops them.
+template <class R, int kVectors, int kCount, bool kClamp>
+HWY_INLINE void FoldVectors(const RowGroup& g, std::int64_t c, const Largest* largest, Ahead& ahead,
+                            int lines, FoldedVec* f) {
+  ScaleVec scale[kVectors];
+  VF anchor[kVectors];
+  PLEAT_UNROLL(8)
+  for (int v = 0; v < kVectors; ++v) {
+    VF max = largest[v].score;
+    if constexpr (kClamp) max = ClampScore(max);  // leaves those within the limit as they are
+    scale[v] = ScaleOfGroup(max);
+    anchor[v] = AnchorOf(largest[v].kv);
+    f[v] = EmptyGroup(scale[v], anchor[v]);
+  }
+  if constexpr (kCount == 0) {
+    for (int r = 0; r < g.rows; ++r)
+      AddRows<R, kVectors, 1, kClamp>(g, r, c, largest, scale, f);
+    ahead.fetch(lines);
   } else {
-    ScaleVec scale[kTurn];
-    PLEAT_UNROLL(8)
-    for (int v = 0; v < kTurn; ++v) {
-      scale[v] = ScaleOfGroup(max[v]);
-      f[v] = {scale[v].magic, hn::Zero(F()), hn::Zero(D64()), hn::Zero(D64())};
-    }
     PLEAT_UNROLL(8)
     for (int first = 0; first < kCount; first += kAtOnce) {
       ahead.fetch(lines / (kCount / kAtOnce));
-      VF e[kTurn * kAtOnce];
-      PLEAT_UNROLL(8)
-      for (int i = 0; i < kTurn * kAtOnce; ++i)
-        e[i] = R::Score(g, first + i / kTurn, c + i % kTurn * kLanes);
-      WeightsOfScores<kTurn * kAtOnce>(e, [&](int i) HWY_ATTR { return scale[i % kTurn]; });
-      PLEAT_UNROLL(8)
-      for (int i = 0; i < kTurn * kAtOnce; ++i) {
-        FoldedVec& to = f[i % kTurn];
-        const std::int64_t at = c + i % kTurn * kLanes;
-        to.weight = hn::Add(to.weight, e[i]);
-        to.low =
-            hn::MulAdd(LowerDouble(e[i]), R::template KvHalf<0>(g, first + i / kTurn, at), to.low);
-        to.high =
-            hn::MulAdd(UpperDouble(e[i]), R::template KvHalf<1>(g, first + i / kTurn, at), to.high);
-      }
+      AddRows<R, kVectors, kAtOnce, kClamp>(g, first, c, largest, scale, f);
     }
   }
+  PLEAT_UNROLL(8)
+  for (int v = 0; v < kVectors; ++v)
+    f[v].value = hn::Sub(f[v].value, anchor[v]);
 }
 
-/// A window of one group is pooled by it; else magic, weight and value go to `out`: [2][width]
-/// floats, then [width] doubles, of each vector the lower half first.
+/// A window of one group is pooled by it; else magic, weight and value go to `out`: [4][width].
 template <bool kOnly>
-HWY_INLINE void PutFolded(const FoldedVec& f, std::int64_t at, std::int64_t width,
+HWY_INLINE void PutFolded(const FoldedVec& f, std::int64_t at, const PoolShape& shape,
                           float* HWY_RESTRICT out) {
   if constexpr (kOnly) {
-    hn::StoreU(Pooled(f.low, f.high, f.weight), F(), out + at);
+    hn::StoreU(PooledOf({f.value, f.value_rest}, {f.weight, f.weight_rest}, shape.odd), F(),
+               out + at);
   } else {
-    auto* values = reinterpret_cast<double*>(out + 2 * width) + at;
+    const std::int64_t width = shape.last - shape.first;
     hn::StoreU(f.magic, F(), out + at);
-    hn::StoreU(f.weight, F(), out + width + at);
-    hn::StoreU(f.low, D64(), values);
-    hn::StoreU(f.high, D64(), values + kLanes / 2);
+    hn::StoreU(hn::Add(f.weight, f.weight_rest), F(), out + width + at);
+    hn::StoreU(f.value, F(), out + 2 * width + at);
+    hn::StoreU(f.value_rest, F(), out + 3 * width + at);
   }
 }
 
 /// Scores beyond the limit are rare: kept apart, so that the common case keeps its registers.
 template <class R, bool kOnly>
-HWY_NOINLINE void FoldClamped(const RowGroup& g, std::int64_t c, const VF* max, std::int64_t at,
-                              std::int64_t width, float* HWY_RESTRICT out) {
+HWY_NOINLINE void FoldClamped(const RowGroup& g, std::int64_t c, const Largest* largest,
+                              const PoolShape& shape, float* HWY_RESTRICT out) {
+  Ahead nothing;
   for (int v = 0; v < kTurn; ++v) {
-    PutFolded<kOnly>(AddRows<R, 0, true>(g, c + v * kLanes, max[v]), at + v * kLanes, width, out);
+    FoldedVec f[1];
+    const std::int64_t at = c + v * kLanes;
+    FoldVectors<R, 1, 0, true>(g, at, largest + v, nothing, 0, f);
+    PutFolded<kOnly>(f[0], at - shape.first, shape, out);
   }
 }
 
 /// One group; kCount is the number of its rows, or 0: ask the group.
 template <class R, int kCount, bool kOnly>
-void FoldGroup(const RowGroup& group, Ahead& ahead, bool last_group, std::int64_t first,
-               std::int64_t last, float* HWY_RESTRICT out) {
+void FoldGroup(const RowGroup& group, const PoolShape& shape, Ahead& ahead, bool last_group,
+               float* HWY_RESTRICT out) {
   const F d;
-  const std::int64_t width = last - first;
   const int lines = last_group ? R::kLines * 3 / 4 : R::kLines;  // the finish asks for the rest
-  for (std::int64_t c = first; c < last; c += R::kChannels) {
-    VF max[kTurn];
+  for (std::int64_t c = shape.first; c < shape.last; c += R::kChannels) {
+    Largest largest[kTurn];
     auto within = hn::Eq(hn::Zero(d), hn::Zero(d));
     PLEAT_UNROLL(8)
     for (int v = 0; v < kTurn; ++v) {
-      max[v] = LargestScore<R, kCount>(group, c + v * kLanes);
-      within = hn::And(within, hn::Le(hn::Abs(max[v]), hn::Set(d, numerics::kScoreLimit)));
+      largest[v] = LargestOf<R, kCount>(group, c + v * kLanes);
+      within =
+          hn::And(within, hn::Le(hn::Abs(largest[v].score), hn::Set(d, numerics::kScoreLimit)));
     }
     if (HWY_UNLIKELY(!hn::AllTrue(d, within))) {
-      FoldClamped<R, kOnly>(group, c, max, c - first, width, out);
+      FoldClamped<R, kOnly>(group, c, largest, shape, out);
       continue;
     }
     FoldedVec f[kTurn];
-    AddRowsOfTurn<R, kCount>(group, c, max, ahead, lines, f);
+    FoldVectors<R, kTurn, kCount, false>(group, c, largest, ahead, lines, f);
     PLEAT_UNROLL(8)
     for (int v = 0; v < kTurn; ++v)
-      PutFolded<kOnly>(f[v], c - first + v * kLanes, width, out);
+      PutFolded<kOnly>(f[v], c - shape.first + v * kLanes, shape, out);
   }
 }
 
-using FoldGroupFunction = void (*)(const RowGroup&, Ahead&, bool, std::int64_t, std::int64_t,
+using FoldGroupFunction = void (*)(const RowGroup&, const PoolShape&, Ahead&, bool,
                                    float* HWY_RESTRICT);
 
 template <DType kDType, Rounding kRounding, bool kOnly>
@@ -267,71 +237,64 @@ FoldGroupFunction ChooseFold(const RowGroup& g) {
 
 /// A sum of 2^n terms as numerics::sum_neighbours adds them, taking them one by one: like counting
 /// in binary, equal partial sums join as soon as there are two.
-template <class V>
 class NeighbourSum {
  public:
-  HWY_INLINE void Add(V x, int index) {
+  HWY_INLINE void Add(PairVec x, int index) {
     for (; (index & 1) != 0; index >>= 1)
-      x = hn::Add(stack_[--depth_], x);
+      x = AddPairs(stack_[--depth_], x);
     stack_[depth_++] = x;
   }
-  [[nodiscard]] HWY_INLINE V Total() const { return stack_[0]; }
+  [[nodiscard]] HWY_INLINE PairVec Total() const { return stack_[0]; }
 
  private:
-  V stack_[12];
+  PairVec stack_[12];
   int depth_ = 0;
 };
 
 /// Joins the groups of a window: each is brought from its own scale to the largest's.
-/// kGroups is their number, or 0: `groups` says.
+/// kGroups is their number, or 0: `shape` says.
 template <int kGroups>
-void Combine(const float* HWY_RESTRICT partial, int groups, std::int64_t width,
+void Combine(const float* HWY_RESTRICT partial, const PoolShape& shape,
              float* HWY_RESTRICT pooled) {
   const F d;
-  const int n = kGroups != 0 ? kGroups : groups;
+  const int n = kGroups != 0 ? kGroups : shape.groups;
+  const std::int64_t width = shape.last - shape.first;
   for (std::int64_t c = 0; c < width; c += kLanes) {
     const auto part = [&](int g, int which) HWY_ATTR {
       return hn::LoadU(d, partial + (kPartialFloats * g + which) * width + c);
     };
-    const auto value = [&](int g, int half) HWY_ATTR {
-      const float* values = partial + (kPartialFloats * g + 2) * width;
-      return hn::LoadU(D64(), reinterpret_cast<const double*>(values) + c + half * (kLanes / 2));
-    };
     VF top = hn::Set(d, __builtin_inff());
     for (int g = 0; g < n; ++g)
       top = hn::Min(top, part(g, 0));
-    NeighbourSum<VF> weight;
-    NeighbourSum<VD> low;
-    NeighbourSum<VD> high;
+    NeighbourSum weight;
+    NeighbourSum value;
     PLEAT_UNROLL(16)
     for (int g = 0; g < n; ++g) {
       const VF f = GroupFactor(part(g, 0), top);
-      weight.Add(hn::Mul(f, part(g, 1)), g);
-      low.Add(hn::Mul(LowerDouble(f), value(g, 0)), g);
-      high.Add(hn::Mul(UpperDouble(f), value(g, 1)), g);
+      weight.Add({hn::Mul(f, part(g, 1)), hn::Zero(d)}, g);
+      value.Add({hn::Mul(f, part(g, 2)), hn::Mul(f, part(g, 3))}, g);
     }
-    hn::StoreU(Pooled(low.Total(), high.Total(), weight.Total()), d, pooled + c);
+    hn::StoreU(PooledOf(value.Total(), weight.Total(), shape.odd), d, pooled + c);
   }
 }
 
-void PoolWindow(const RowGroup* group, std::int32_t groups, Ahead& ahead, std::int32_t first,
-                std::int32_t last, float* partial, float* pooled) {
-  if (groups == 1) {
-    return ChooseFold<true>(*group)(*group, ahead, true, first, last, pooled);
+void PoolWindow(const RowGroup* group, const PoolShape& shape, Ahead& ahead, float* partial,
+                float* pooled) {
+  if (shape.groups == 1) {
+    return ChooseFold<true>(*group)(*group, shape, ahead, true, pooled);
   }
-  const std::int64_t width = last - first;
-  for (std::int32_t g = 0; g < groups; ++g) {
-    float* out = partial + kPartialFloats * g * width;
+  for (std::int32_t g = 0; g < shape.groups; ++g) {
+    float* out = partial + kPartialFloats * g * (shape.last - shape.first);
     const FoldGroupFunction fold = ChooseFold<false>(group[g]);
-    if (g + 1 < groups) {
-      Ahead own(group[g + 1], first, last);
-      fold(group[g], own, false, first, last, out);
+    if (g + 1 < shape.groups) {
+      Ahead own(group[g + 1], shape.first, shape.last);
+      fold(group[g], shape, own, false, out);
     } else {
-      fold(group[g], ahead, true, first, last, out);
+      fold(group[g], shape, ahead, true, out);
     }
   }
-  if (groups == 16) return Combine<16>(partial, groups, width, pooled);
-  Combine<0>(partial, groups, width, pooled);
+  if (shape.groups == 16) return Combine<16>(partial, shape, pooled);
+  Combine<0>(partial, shape, pooled);
 }
 
 }  // namespace pleat::cpu::HWY_NAMESPACE

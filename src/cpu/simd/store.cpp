@@ -73,34 +73,77 @@ void Scale(float* HWY_RESTRICT row, int n, float scale, const float* HWY_RESTRIC
   }
 }
 
-/// RoPE on `n` channels: vectors where they fit, numerics otherwise.
-void Rotate(float* HWY_RESTRICT x, int n, const float* HWY_RESTRICT table, bool in_pairs) {
+/// What the rotated part needs.
+struct Turn {
+  double scale;         ///< numerics::exact_scale
+  const float* weight;  ///< of its first channel
+  const float* table;
+  bool in_pairs;
+  bool round;  ///< to bf16 before it turns
+};
+
+/// numerics::normed, of half a vector; rounded, where the recipe does.
+HWY_INLINE VD Normed(VD x, VD weight, const Turn& t) {
+  return hn::Mul(hn::Mul(x, hn::Set(D64(), t.scale)), weight);
+}
+struct Halves {
+  VD low;
+  VD high;
+};
+HWY_INLINE Halves Normed(VF x, VF weight, const Turn& t) {
+  const Halves y{Normed(LowerDouble(x), LowerDouble(weight), t),
+                 Normed(UpperDouble(x), UpperDouble(weight), t)};
+  if (!t.round) return y;
+  const VF rounded = ToBf16(OddFloats(y.low, y.high));
+  return {LowerDouble(rounded), UpperDouble(rounded)};
+}
+/// a * b - c * d and a * b + c * d: rope_even and rope_odd.
+HWY_INLINE VF Turned(const Halves& a, VF b, const Halves& c, VF d, bool minus) {
+  const auto half = [minus](VD a_, VD b_, VD c_, VD d_) HWY_ATTR {
+    const VD cd = hn::Mul(c_, d_);
+    return minus ? hn::MulSub(a_, b_, cd) : hn::MulAdd(a_, b_, cd);
+  };
+  return OddFloats(half(a.low, LowerDouble(b), c.low, LowerDouble(d)),
+                   half(a.high, UpperDouble(b), c.high, UpperDouble(d)));
+}
+
+/// Norm and RoPE of the last `n` channels: vectors where they fit, numerics otherwise.
+void Rotate(float* HWY_RESTRICT x, int n, const Turn& t) {
   const F d;
   const int pairs = n / 2;
   int i = 0;
   for (; i + kLanes <= pairs; i += kLanes) {
     VF cos;
     VF sin;
-    if (in_pairs) {
-      hn::LoadInterleaved2(d, table + 2 * i, cos, sin);
+    if (t.in_pairs) {
+      hn::LoadInterleaved2(d, t.table + 2 * i, cos, sin);
     } else {
-      cos = hn::LoadU(d, table + i);
-      sin = hn::LoadU(d, table + pairs + i);
+      cos = hn::LoadU(d, t.table + i);
+      sin = hn::LoadU(d, t.table + pairs + i);
     }
-    VF even;
-    VF odd;
-    hn::LoadInterleaved2(d, x + 2 * i, even, odd);
-    const VF new_even = hn::MulSub(even, cos, hn::Mul(odd, sin));
-    const VF new_odd = hn::MulAdd(even, sin, hn::Mul(odd, cos));
-    hn::StoreInterleaved2(new_even, new_odd, d, x + 2 * i);
+    VF in_even;
+    VF in_odd;
+    VF even_weight;
+    VF odd_weight;
+    hn::LoadInterleaved2(d, x + 2 * i, in_even, in_odd);
+    hn::LoadInterleaved2(d, t.weight + 2 * i, even_weight, odd_weight);
+    const Halves even = Normed(in_even, even_weight, t);
+    const Halves odd = Normed(in_odd, odd_weight, t);
+    hn::StoreInterleaved2(Turned(even, cos, odd, sin, true), Turned(even, sin, odd, cos, false), d,
+                          x + 2 * i);
   }
   for (; i < pairs; ++i) {
-    const float cos = in_pairs ? table[2 * i] : table[i];
-    const float sin = in_pairs ? table[2 * i + 1] : table[pairs + i];
-    const float even = x[2 * i];
-    const float odd = x[2 * i + 1];
-    x[2 * i] = numerics::rope_even(even, odd, cos, sin);
-    x[2 * i + 1] = numerics::rope_odd(even, odd, cos, sin);
+    const float cos = t.in_pairs ? t.table[2 * i] : t.table[i];
+    const float sin = t.in_pairs ? t.table[2 * i + 1] : t.table[pairs + i];
+    double pair[2];
+    for (int k = 0; k < 2; ++k) {
+      pair[k] = numerics::normed(x[2 * i + k], t.scale, t.weight[2 * i + k]);
+      if (t.round) {
+        pair[k] = static_cast<double>(numerics::to_bf16(numerics::odd_float(pair[k])));
+      }
+    }
+    x[2 * i] = numerics::odd_float(numerics::rope_even(pair[0], pair[1], cos, sin));
+    x[2 * i + 1] = numerics::odd_float(numerics::rope_odd(pair[0], pair[1], cos, sin));
   }
 }
 
@@ -195,7 +238,7 @@ void Hadamard(float* row, int n) {
 
 /// Norm, RoPE and quantising in one: a block stays in registers from the scaling to its codes.
 /// Rounding to bf16 twice is rounding once, so that recipes differ in the rotated part only.
-void StoreFp8Mla(const Finish& f, float scale, const float* rope_row, float* HWY_RESTRICT row,
+void StoreFp8Mla(const Finish& f, float scale, const Turn& turn, float* HWY_RESTRICT row,
                  Ahead& ahead, std::uint8_t* HWY_RESTRICT values,
                  std::uint8_t* HWY_RESTRICT scales) {
   const Compressor& c = f.compressor;
@@ -223,8 +266,7 @@ void StoreFp8Mla(const Finish& f, float scale, const float* rope_row, float* HWY
   }
   scales[nope / kFp8Block] = 0;
   row += nope;
-  Scale(row, rope, scale, f.norm + nope, r.norm_bf16);
-  Rotate(row, rope, rope_row, r.rope_table_in_pairs);
+  Rotate(row, rope, turn);
   int i = 0;
   for (; i + kLanes <= rope; i += kLanes)
     PutBf16(row + i, kLanes, values + nope + 2 * i);
@@ -286,14 +328,18 @@ void StoreRow(const Finish& f, const float* rope_row, float* row, Ahead& ahead,
   const RecipeTraits r = traits_of(c.recipe);
   const int n = c.geometry.head_dim;
   if (r.pooled_bf16) RoundRow(row, n);
-  const float scale = numerics::rms_scale(SumOfSquares(row, n), n, c.eps);
+  const int nope = n - c.geometry.rope_dim;
+  const double mean = numerics::mean_square(SumOfSquares(row, n), n, c.eps);
+  const float scale = numerics::rms_scale(mean);
+  const Turn turn{numerics::exact_scale(mean, scale), f.norm + nope, rope_row,
+                  r.rope_table_in_pairs, r.norm_bf16};
   ahead.fetch(kFetchPerBlock);
   if (c.row_format == RowFormat::fp8_mla) {
-    return StoreFp8Mla(f, scale, rope_row, row, ahead, values, scales);
+    return StoreFp8Mla(f, scale, turn, row, ahead, values, scales);
   }
-  Scale(row, n, scale, f.norm, r.norm_bf16);
+  Scale(row, nope, scale, f.norm, r.norm_bf16);
   ahead.fetch(n / kFp8Block * kFetchPerBlock);
-  Rotate(row + n - c.geometry.rope_dim, c.geometry.rope_dim, rope_row, r.rope_table_in_pairs);
+  Rotate(row + nope, c.geometry.rope_dim, turn);
   if (c.row_format == RowFormat::bf16) return PutBf16(row, n, values);
   if (c.row_format == RowFormat::fp8_tensor) return StoreFp8Tensor(f, row, values);
   if (r.hadamard) {
