@@ -63,8 +63,8 @@ void pool_window(const RowGroup* group, const PoolShape& shape, Ahead& /*ahead*/
       out = pooled_of({f.value, f.value_rest}, {f.weight, f.weight_rest}, shape.odd);
       continue;
     }
-    auto* value = reinterpret_cast<Pair*>(partial);  // scratch is aligned for any vector
-    Pair* weight = value + groups;
+    auto* value = reinterpret_cast<double*>(partial);  // scratch is aligned for any vector
+    double* weight = value + groups;
     Folded f[1024 * 2 / kGroupRows];
     float top = std::numeric_limits<float>::infinity();
     for (int g = 0; g < groups; ++g) {
@@ -72,11 +72,12 @@ void pool_window(const RowGroup* group, const PoolShape& shape, Ahead& /*ahead*/
       top = smaller(top, f[g].magic);
     }
     for (int g = 0; g < groups; ++g) {
-      const float factor = group_factor(f[g].magic, top);
-      weight[g] = {factor * (f[g].weight + f[g].weight_rest), 0.0F};
-      value[g] = {factor * f[g].value, factor * f[g].value_rest};
+      const Joined j = at_scale_of(f[g], top);
+      weight[g] = j.weight;
+      value[g] = j.value;
     }
-    out = pooled_of(sum_neighbours(value, groups), sum_neighbours(weight, groups), shape.odd);
+    out = pooled_of(pair_of(sum_neighbours(value, groups)), pair_of(sum_neighbours(weight, groups)),
+                    shape.odd);
   }
 }
 

@@ -107,13 +107,7 @@ cudaError_t launch(Op op, const Call& call, const Exec& exec, const DeviceTraits
     case Op::step:
       break;
   }
-  if (!p.ring) return launch_fold(p, t, call, stream);
-  // A ring's old rows must be read before this step's replace them: two launches.
-  const int save_blocks = t.save_blocks;
-  t.save_blocks = 0;
-  if (const cudaError_t e = launch_fold(p, t, call, stream); e != cudaSuccess) return e;
-  t.save_blocks = save_blocks;
-  return launch_rows_saved(p, t, call, stream);
+  return launch_fold(p, t, call, stream);
 }
 
 }  // namespace

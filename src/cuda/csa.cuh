@@ -3,198 +3,239 @@
 #pragma once
 
 #include "cuda/finish.cuh"
-#include "cuda/rows.cuh"
+#include "cuda/fold.cuh"
 #include "cuda/save.cuh"
-#include "cuda/tokens.cuh"
+#include "cuda/write_through.cuh"
 
-// Windows of one group (CSA and the indexer: 4 rows and the 4 before them). A thread folds the
-// whole window of its four channels; head_dim / 4 threads make a row: a block for CSA, a warp for
-// the indexer. While a row is normalised and stored, the loads of the worker's next window are in
-// flight.
+// Windows of one group (CSA and the indexer: 4 rows and the 4 before them). A warp folds two tiles,
+// 128 channels: a block has one window of CSA, or four of the indexer. While a row is normalised
+// and stored, the copies of the worker's next window are in flight.
 namespace pleat::cuda {
 
-inline constexpr int kCsaThreads = 128;
+inline constexpr int kCsaWarps = 4;
+inline constexpr int kCsaThreads = 32 * kCsaWarps;
+inline constexpr int kWarpTiles = 2;
 
-/// The two pages that hold the window's groups, when a page is a group.
-struct GroupPages {
-  std::int32_t previous;
-  std::int32_t current;
+/// Dynamic shared memory: the warps' tiles, their position bias (where there is one), the windows
+/// that a block without a plan has found.
+struct CsaMemory {
+  static constexpr int ape = kCsaWarps * kWarpTiles * kTileBytes;
+  static constexpr int ape_bytes = kCsaWarps * kWarpTiles * kTilePartBytes;
+  static constexpr int found_bytes = kScanThreads * static_cast<int>(sizeof(PlanEntry));
+};
+
+template <class G>
+struct CsaShared {
+  float squares[2][G::tiles];
+};
+
+/// A window and the two pages that hold its groups, when a page is a group.
+struct CsaWindow {
+  PlanEntry entry;
+  std::int32_t page[2];
 };
 
 template <class G, int PageRows>
-__device__ __forceinline__ GroupPages group_pages(const FoldParams& p, const PlanEntry& e) {
-  if constexpr (PageRows != G::ratio) return {0, 0};
-  const int fresh = p.projection != nullptr ? e.fresh : 0;
-  const std::int32_t* table = p.block_table + e.request * p.table_stride + e.row;
-  GroupPages pages{0, 0};
-  if (fresh < G::window && e.row > 0) pages.previous = table[-1];
-  if (fresh < G::ratio) pages.current = table[0];
-  return pages;
+__device__ __forceinline__ CsaWindow csa_window(const FoldParams& p, const PlanEntry& e) {
+  CsaWindow w{e, {0, 0}};
+  if constexpr (PageRows == G::ratio) {
+    const int fresh = p.projection != nullptr ? e.fresh : 0;
+    const std::int32_t* table = p.block_table + e.request * p.table_stride + e.row;
+    if (fresh < G::window && e.row > 0) w.page[0] = table[-1];
+    if (fresh < G::ratio) w.page[1] = table[0];
+  }
+  return w;
 }
 
-/// Issues all of the thread's loads: 8 rows of score, then of kv. Rows before position 0 are not
-/// loaded.
-template <class G, class S, class P, int PageRows>
-__device__ __forceinline__ void issue_window(const FoldParams& p, const PlanEntry& e,
-                                             const GroupPages& pages, int channel,
-                                             RawRow (&rows)[G::window]) {
-  const int fresh_from = G::window - (p.projection != nullptr ? e.fresh : 0);
+template <class G, int PageRows>
+__device__ __forceinline__ TileSource csa_source(const FoldParams& p, const CsaWindow& w,
+                                                 int channel) {
+  const PlanEntry& e = w.entry;
+  TileSource s{};
+  s.fresh_from = G::window - (p.projection != nullptr ? e.fresh : 0);
+  s.first = e.row == 0 ? G::ratio : 0;
   const std::int64_t token = static_cast<std::int64_t>(e.token) - (G::window - 1);
-#pragma unroll
-  for (int part = 0; part < 2; ++part) {
-    const int offset = part == 0 ? G::state_width : 0;
-#pragma unroll
-    for (int w = 0; w < G::window; ++w) {
-      if (w < G::ratio && e.row == 0) continue;
-      const int column = (w < G::ratio ? 0 : G::head_dim) + channel + offset;
-      uint4 raw;
-      if (w >= fresh_from) {
-        raw = Loader<P>::load(p.projection, (token + w) * step_stride<G, PageRows>(p) + column);
-      } else if constexpr (PageRows == G::ratio) {
-        const std::int64_t page = w < G::ratio ? pages.previous : pages.current;
-        raw = Loader<S>::load(p.state, page * p.page_stride +
-                                           w % G::ratio * page_row_stride<G, PageRows>(p) + column);
-      } else {
-        const std::int64_t position = (static_cast<std::int64_t>(e.row) - 1) * G::ratio + w;
-        raw = Loader<S>::load(p.state, state_row<PageRows>(p, e.request, position) + column);
-      }
-      (part == 0 ? rows[w].score : rows[w].kv) = raw;
-    }
+  s.fresh = token * step_stride<G, PageRows>(p) + channel;
+  s.previous = channel;
+  s.current = channel;
+  if constexpr (PageRows > 0) {
+    s.previous += w.page[0] * p.page_stride;
+    s.current += w.page[1] * p.page_stride;
   }
+  s.request = e.request;
+  s.position = (static_cast<std::int64_t>(e.row) - 1) * G::ratio;
+  return s;
 }
 
+/// Pools the warp's copy of a tile.
 template <class G, class S, class P, bool Fast>
-__device__ __forceinline__ Quad pool_window(const FoldParams& p, const PlanEntry& e, int channel,
-                                            const RawRow (&rows)[G::window]) {
-  const int fresh_from = G::window - (p.projection != nullptr ? e.fresh : 0);
-  const int ape_from = p.ape == nullptr ? G::window : p.recipe.ape_when_pooled ? 0 : fresh_from;
-  const bool late = p.recipe.ape_when_pooled && p.ape != nullptr;
-  const auto ape_row = [&](int w) {
-    return p.ape + w % G::ratio * p.ape_stride + channel + (w < G::ratio ? 0 : G::head_dim);
-  };
-  const auto ape_of = [&](int w, int c) { return __ldg(ape_row(w) + c); };
-  Quad score[G::window];
-  Quad kv[G::window];
-#pragma unroll
-  for (int w = 0; w < G::window; ++w) {
-    const bool early = !late && w >= ape_from;
-    float4 a{};
-    if (early) a = load_again16(ape_row(w));
-    settle<S, P>(rows[w], w >= fresh_from, early, a, score[w], kv[w]);
-  }
-  Folded folded[4];
-  if (e.row == 0) {
-    if (late) {
-      fold_rows<G::ratio, G::window, Fast, true>(score, kv, ape_of, folded);
+__device__ __forceinline__ Two pool_tile(const FoldParams& p, const TileRows<S, P>& rows, int first,
+                                         bool late_ape) {
+  const auto score = [&](int r) { return rows.score(r); };
+  const auto value = [&](int r) { return rows.value(r); };
+  const auto bias = [&](int r) { return rows.bias(r); };
+  Folded f[2];
+  if (first == 0) {
+    if (late_ape) {
+      fold_rows<0, Fast, true>(score, value, bias, f);
     } else {
-      fold_rows<G::ratio, G::window, Fast, false>(score, kv, ape_of, folded);
+      fold_rows<0, Fast, false>(score, value, bias, f);
     }
-  } else if (late) {
-    fold_rows<0, G::window, Fast, true>(score, kv, ape_of, folded);
+  } else if (late_ape) {
+    fold_rows<G::ratio, Fast, true>(score, value, bias, f);
   } else {
-    fold_rows<0, G::window, Fast, false>(score, kv, ape_of, folded);
+    fold_rows<G::ratio, Fast, false>(score, value, bias, f);
   }
-  Quad x;
+  Two x;
 #pragma unroll
-  for (int c = 0; c < 4; ++c)
-    x.v[c] = numerics::pooled_of(folded[c].value, folded[c].weight);
+  for (int c = 0; c < 2; ++c) {
+    x.v[c] = numerics::pooled_of({f[c].value, f[c].value_rest}, {f[c].weight, f[c].weight_rest},
+                                 p.recipe.pooled_bf16);
+  }
   return x;
 }
 
+/// Folds the windows that are block `block`'s of p.fold_blocks.
 template <class G, class S, class P, int PageRows, int CacheRows, bool Fast>
-__global__ void __launch_bounds__(kCsaThreads, 2) csa_kernel(const __grid_constant__ FoldParams p) {
+__device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint4* dynamic,
+                                            CsaShared<G>& sh) {
   static_assert(G::overlap && G::window == kGroupRows);
-  constexpr int row_threads = G::head_dim / 4;
-  constexpr int workers = kCsaThreads / row_threads;  // windows a block folds at once
-  static_assert(workers == 1 || row_threads == 32);
-  __shared__ float squares[2][G::tiles];
-  __shared__ PlanEntry found[kScanThreads];
-  __shared__ LateInputs late[2][kCsaThreads];  // of this window and the next
-  __shared__ float4 norm[kCsaThreads];
-
+  constexpr int warps = G::tiles / kWarpTiles;  // of a window
+  constexpr int workers = kCsaWarps / warps;    // windows a block folds at once
+  static_assert(workers == 1 || warps == 1);
   const int tid = static_cast<int>(threadIdx.x);
-  if (static_cast<int>(blockIdx.x) >= p.fold_blocks) {
-    wait_for_predecessor();
-    save_rows<G, S, P, PageRows, kCsaThreads>(p, static_cast<int>(blockIdx.x) - p.fold_blocks,
-                                              static_cast<int>(gridDim.x) - p.fold_blocks);
-    return;
+  const int lane = tid % 32;
+  const int warp = tid / 32;
+  const int first_tile = warp % warps * kWarpTiles;
+  const int channel = first_tile * kTileChannels;
+  const std::uint32_t memory = shared_address(dynamic);
+  const std::uint32_t tile_at = memory + warp * kWarpTiles * kTileBytes;
+  const std::uint32_t ape_at = memory + CsaMemory::ape + warp * kWarpTiles * kTilePartBytes;
+  const bool late_ape = p.ape != nullptr && p.recipe.ape_when_pooled;
+  const bool early_ape = p.ape != nullptr && !late_ape;
+  const bool rotates = first_tile + kWarpTiles == G::tiles;  // the second of the warp's tiles
+  const bool finishes = p.output == Output::cache;
+
+  Two weight[kWarpTiles] = {};
+  if (finishes) {
+#pragma unroll
+    for (int t = 0; t < kWarpTiles; ++t)
+      weight[t] = norm_of(p, channel + t * kTileChannels + 2 * lane);
   }
-  const int worker = tid / row_threads;
-  const int lane = tid % row_threads;
-  const int channel = 4 * lane;
-  const int tile = channel / kTileChannels;
-  const bool rotated = tile == G::tiles - 1;
-  if (p.output == Output::cache) norm[tid] = norm_quad(p, channel);
+  if (p.ape != nullptr) {
+#pragma unroll
+    for (int t = 0; t < kWarpTiles; ++t) {
+      issue_ape<G>(p, 0, channel + t * kTileChannels, ape_at + t * kTilePartBytes, lane);
+    }
+  }
   wait_for_predecessor();
 
   WindowList list;
-  const int first = static_cast<int>(blockIdx.x) * workers + worker;
   if (p.plan != nullptr) {
-    list = plan_windows(p, first, p.fold_blocks * workers);
+    list = plan_windows(p, block * workers + warp / warps, p.fold_blocks * workers);
   } else {
-    list = scan_chunk<G>(p, static_cast<int>(blockIdx.x), worker, workers, found);
+    auto* found = reinterpret_cast<PlanEntry*>(reinterpret_cast<char*>(dynamic) + CsaMemory::ape +
+                                               (p.ape != nullptr ? CsaMemory::ape_bytes : 0));
+    list = scan_chunk<G>(p, block, warp / warps, workers, found);
   }
+  const auto issue = [&](const CsaWindow& w, int t) {
+    const TileSource from = csa_source<G, PageRows>(p, w, channel + t * kTileChannels);
+    issue_tile<G, S, P, PageRows>(p, from, tile_at + t * kTileBytes, lane);
+  };
 
-  RawRow rows[G::window];
   std::int32_t index = list.first;
-  PlanEntry entry{};
-  PlanEntry next{};
-  if (index < list.count) {
-    entry = list.head[0];
-    if (p.output == Output::cache) fetch_late<G>(p, entry, rotated, lane % 16, late[0][tid]);
-    issue_window<G, S, P, PageRows>(p, entry, group_pages<G, PageRows>(p, entry), channel, rows);
+  CsaWindow now{};
+  CsaWindow next{};
+  if (index < list.count) now = csa_window<G, PageRows>(p, list.head[0]);
+#pragma unroll
+  for (int t = 0; t < kWarpTiles; ++t) {
+    if (index < list.count) issue(now, t);
+    close_copies();
   }
-  GroupPages next_pages{0, 0};
-  if (index + list.stride < list.count) {
-    next = list.head[1];
-    next_pages = group_pages<G, PageRows>(p, next);
-  }
+  if (index + list.stride < list.count) next = csa_window<G, PageRows>(p, list.head[1]);
 
-  std::uint32_t round = 0;
+  std::uint32_t side = 0;
 #pragma unroll 1
-  for (; index < list.count; index += list.stride, ++round) {
-    const bool more = index + list.stride < list.count;
-    const std::uint32_t side = round & 1U;
-    wait_for_copies();
-    Quad x = pool_window<G, S, P, Fast>(p, entry, channel, rows);
-    if (more) {
-      if (p.output == Output::cache) {
-        fetch_late<G>(p, next, rotated, lane % 16, late[side ^ 1U][tid]);
+  for (; index < list.count; index += list.stride, side ^= 1U) {
+    const PlanEntry entry = now.entry;
+    Late late{};
+    if (finishes) late = fetch_late<G>(p, entry, rotates, lane);
+    const int fresh_from = G::window - (p.projection != nullptr ? entry.fresh : 0);
+    const int first_row = entry.row == 0 ? G::ratio : 0;
+    Two x[kWarpTiles];
+#pragma unroll 1
+    for (int t = 0; t < kWarpTiles; ++t) {
+      const TileRows<S, P> rows{tile_at + t * kTileBytes, ape_at + t * kTilePartBytes, fresh_from,
+                                lane, early_ape};
+      wait_for_copies<kWarpTiles - 1>();
+      __syncwarp();
+      const Two pooled = pool_tile<G, S, P, Fast>(p, rows, first_row, late_ape);
+      if (p.writes_through) {
+        write_through<G, S, P, PageRows>(p, entry, 0, channel + t * kTileChannels, rows);
       }
-      issue_window<G, S, P, PageRows>(p, next, next_pages, channel, rows);
-    }
-
-    if (p.output == Output::compressed) {
-      *reinterpret_cast<float4*>(p.compressed + entry.token * p.compressed_stride + channel) = {
-          x.v[0], x.v[1], x.v[2], x.v[3]};
-    } else {
-      if (p.recipe.pooled_bf16) round_quad(x);
-      float sum = tile_squares(x);
-      if constexpr (row_threads == 32) {
-        sum = sum + __shfl_xor_sync(kAllLanes, sum, 16);
+      if (t == 0) {
+        x[0] = pooled;
       } else {
-        if (lane % 16 == 0) squares[side][tile] = sum;
-        __syncthreads();
-        sum = ((squares[side][0] + squares[side][4]) + (squares[side][2] + squares[side][6])) +
-              ((squares[side][1] + squares[side][5]) + (squares[side][3] + squares[side][7]));
+        x[1] = pooled;
       }
-      const std::int64_t kv_slot = late[side][tid].kv_slot;
-      if (kv_slot >= 0) {
-        const float scale = numerics::rms_scale(sum, G::head_dim, p.eps);
-        norm_rope_quad(p, x, scale, norm[tid], late[side][tid], rotated);
-        const RowTarget to = row_target<CacheRows>(p, kv_slot);
-        if constexpr (row_threads == 32) {
-          store_index_row(p, x, lane, to);
-        } else {
-          store_tile<G>(p, x, tile, lane % 16, to);
-        }
-      }
+      __syncwarp();  // every lane has read its part
+      if (index + list.stride < list.count) issue(next, t);
+      close_copies();
     }
-    entry = next;
+    now = next;
     if (index + 2 * list.stride < list.count) {
-      next = list.entries[index + 2 * list.stride];
-      next_pages = group_pages<G, PageRows>(p, next);
+      next = csa_window<G, PageRows>(p, list.entries[index + 2 * list.stride]);
     }
+    if (!finishes) {
+#pragma unroll
+      for (int t = 0; t < kWarpTiles; ++t) {
+        store_two<float>(p.compressed,
+                         entry.token * p.compressed_stride + channel + t * kTileChannels + 2 * lane,
+                         x[t]);
+      }
+      continue;
+    }
+    float squares[G::tiles];
+#pragma unroll
+    for (int t = 0; t < kWarpTiles; ++t) {
+      if (p.recipe.pooled_bf16) x[t] = rounded(x[t]);
+      squares[t] = tile_squares(x[t]);
+    }
+    if constexpr (warps > 1) {
+      if (lane == 0) {
+        sh.squares[side][first_tile] = squares[0];
+        sh.squares[side][first_tile + 1] = squares[1];
+      }
+      __syncthreads();
+#pragma unroll
+      for (int i = 0; i < G::tiles; ++i)
+        squares[i] = sh.squares[side][i];
+    }
+    if (late.kv_slot < 0) continue;
+    const float sum = sum_tiles(squares);
+    x[0] = norm_rope<G>(p, x[0], sum, weight[0], late, false);
+    x[1] = norm_rope<G>(p, x[1], sum, weight[1], late, rotates);
+    const RowTarget to = row_target<CacheRows>(p, late.kv_slot);
+    if constexpr (warps == 1) {
+      store_index_row(p, x, lane, to);
+    } else {
+      store_tile<G>(p, x[0], first_tile, lane, to);
+      store_tile<G>(p, x[1], first_tile + 1, lane, to);
+    }
+  }
+}
+
+template <class G, class S, class P, int PageRows, int CacheRows, bool Fast>
+__global__ void __launch_bounds__(kCsaThreads, 4) csa_kernel(const __grid_constant__ FoldParams p) {
+  __shared__ CsaShared<G> sh;
+  extern __shared__ uint4 dynamic[];
+  const int block = static_cast<int>(blockIdx.x);
+  if (block < p.fold_blocks) {
+    fold_groups<G, S, P, PageRows, CacheRows, Fast>(p, block, dynamic, sh);
+  } else {
+    save_rows<G, S, P, kCsaThreads>(p, block - p.fold_blocks,
+                                    static_cast<int>(gridDim.x) - p.fold_blocks,
+                                    reinterpret_cast<SaveItem*>(dynamic));
   }
   let_successor_start();
 }

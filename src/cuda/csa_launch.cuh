@@ -10,11 +10,24 @@ namespace pleat::cuda {
 inline constexpr int kCsaPageRows = 4;    ///< state pages of the special layout
 inline constexpr int kCsaCacheRows = 64;  ///< rows of a cache page of 256 tokens
 
+inline constexpr int kCsaSharedLimit =
+    CsaMemory::ape + CsaMemory::ape_bytes + CsaMemory::found_bytes;
+
+inline int csa_shared(const FoldParams& p) {
+  return CsaMemory::ape + (p.ape != nullptr ? CsaMemory::ape_bytes : 0) +
+         (p.plan == nullptr ? CsaMemory::found_bytes : 0);
+}
+
 template <class G, class S, class P, int PageRows, int CacheRows>
 cudaError_t launch_csa_layout(const FoldParams& p, const FoldTuning& t, cudaStream_t stream) {
   auto* kernel = t.fast ? csa_kernel<G, S, P, PageRows, CacheRows, true>
                         : csa_kernel<G, S, P, PageRows, CacheRows, false>;
-  return launch(kernel, t.fold_blocks + t.save_blocks, kCsaThreads, 1, 0, t.chained, stream, p);
+  static const cudaError_t ready[2] = {
+      allow_shared(csa_kernel<G, S, P, PageRows, CacheRows, false>, kCsaSharedLimit),
+      allow_shared(csa_kernel<G, S, P, PageRows, CacheRows, true>, kCsaSharedLimit)};
+  if (ready[t.fast] != cudaSuccess) return ready[t.fast];
+  return launch(kernel, t.fold_blocks + t.save_blocks, kCsaThreads, 1, csa_shared(p), t.chained,
+                stream, p);
 }
 
 template <class G, class S>

@@ -7,7 +7,7 @@
 // The few instructions that CUDA C++ has no words for.
 namespace pleat::cuda {
 
-/// 16, 8 bytes that are read once: they must not push anything out of L1, and a miss brings in the
+/// 16 bytes that are read once: they must not push anything out of L1, and a miss brings in the
 /// whole 128-byte line pair that the neighbouring threads ask for.
 __device__ __forceinline__ uint4 load_stream16(const void* p) {
   uint4 v;
@@ -16,34 +16,47 @@ __device__ __forceinline__ uint4 load_stream16(const void* p) {
                : "l"(p));
   return v;
 }
-__device__ __forceinline__ uint2 load_stream8(const void* p) {
-  uint2 v;
-  asm volatile("ld.global.L1::no_allocate.L2::256B.v2.u32 {%0,%1}, [%2];"
-               : "=r"(v.x), "=r"(v.y)
-               : "l"(p));
-  return v;
+
+__device__ __forceinline__ std::uint32_t shared_address(const void* p) {
+  return static_cast<std::uint32_t>(__cvta_generic_to_shared(p));
 }
 
-/// 16 bytes of a weight that neighbouring windows ask for again. Volatile, so that it is loaded
-/// where it is used: hoisted above the fold, a window's worth of them would not fit the registers.
-__device__ __forceinline__ float4 load_again16(const float* p) {
-  float4 v;
-  asm volatile("ld.global.nc.v4.f32 {%0,%1,%2,%3}, [%4];"
-               : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
-               : "l"(p));
-  return v;
-}
-
-/// Copies 8 or 16 bytes to shared memory without passing a register; the issuing thread waits for
+/// Copies 16 bytes to shared memory without passing a register or L1; the issuing thread waits for
 /// its own copies with wait_for_copies().
-template <int Bytes>
-__device__ __forceinline__ void copy_ahead(void* shared, const void* global) {
-  const auto to = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
-  asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(to), "l"(global), "n"(Bytes)
+__device__ __forceinline__ void copy_stream16(std::uint32_t shared, const void* global) {
+  asm volatile("cp.async.cg.shared.global.L2::256B [%0], [%1], 16;" ::"r"(shared), "l"(global)
                : "memory");
 }
+/// Copies issued since the last call are one group.
+__device__ __forceinline__ void close_copies() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+/// Waits for all of the thread's groups but the last `Newer`.
+template <int Newer>
 __device__ __forceinline__ void wait_for_copies() {
-  asm volatile("cp.async.wait_all;" ::: "memory");
+  asm volatile("cp.async.wait_group %0;" ::"n"(Newer) : "memory");
+}
+
+/// Named barriers, for some warps of a block: `Threads` arrive or wait, among them the caller.
+template <int Threads>
+__device__ __forceinline__ void barrier_of(int id) {
+  asm volatile("bar.sync %0, %1;" ::"r"(id), "n"(Threads) : "memory");
+}
+template <int Threads>
+__device__ __forceinline__ void arrive_at(int id) {
+  asm volatile("bar.arrive %0, %1;" ::"r"(id), "n"(Threads) : "memory");
+}
+
+/// Volatile, so that it is loaded where it is used: a tile's values do not fit the registers.
+__device__ __forceinline__ float2 shared_float2(std::uint32_t at) {
+  float2 v;
+  asm volatile("ld.shared.v2.f32 {%0,%1}, [%2];" : "=f"(v.x), "=f"(v.y) : "r"(at));
+  return v;
+}
+__device__ __forceinline__ std::uint32_t shared_word(std::uint32_t at) {
+  std::uint32_t v;
+  asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(at));
+  return v;
 }
 
 /// Programmatic dependent launch: everything that a predecessor on the stream wrote is visible
@@ -72,10 +85,6 @@ __device__ __forceinline__ void cluster_arrive() {
 }
 __device__ __forceinline__ void cluster_wait() {
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
-
-__device__ __forceinline__ std::uint32_t shared_address(const void* p) {
-  return static_cast<std::uint32_t>(__cvta_generic_to_shared(p));
 }
 
 /// The same shared-memory address in another block of the cluster.

@@ -2,123 +2,111 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "cuda/fold.cuh"
+#include "cuda/channels.cuh"
 #include "cuda/params.cuh"
 #include "numerics/codes.hpp"
+#include "numerics/order.hpp"
 
 #if __CUDA_ARCH__ >= 890
 #include <cuda_fp8.h>
 #endif
 
-// From pooled channels to bytes. A tile of 64 channels lies in 16 lanes, four neighbours each, so a
-// half-warp finishes a tile and quads never leave their thread. `lane` is 0..15 in the tile.
+// From pooled channels to bytes. A tile of 64 channels is a warp's, two neighbours a lane.
 namespace pleat::cuda {
 
 inline constexpr unsigned kAllLanes = 0xFFFFFFFFU;
 
-/// Sum of a tile's squares, by halves: strides 32..4 cross lanes, 2 and 1 stay in the thread.
-__device__ __forceinline__ float tile_squares(const Quad& x) {
-  float q[4];
+/// Sum of a tile's squares, by halves: strides 32 to 2 cross lanes, 1 stays in the lane.
+__device__ __forceinline__ float tile_squares(const Two& x) {
+  float q[2] = {x.v[0] * x.v[0], x.v[1] * x.v[1]};
 #pragma unroll
-  for (int c = 0; c < 4; ++c)
-    q[c] = x.v[c] * x.v[c];
+  for (int lanes = 16; lanes > 0; lanes /= 2) {
 #pragma unroll
-  for (int stride = 8; stride > 0; stride /= 2) {
-#pragma unroll
-    for (int c = 0; c < 4; ++c)
-      q[c] = q[c] + __shfl_xor_sync(kAllLanes, q[c], stride);
+    for (int c = 0; c < 2; ++c)
+      q[c] = q[c] + __shfl_xor_sync(kAllLanes, q[c], lanes);
   }
-  return (q[0] + q[2]) + (q[1] + q[3]);
+  return q[0] + q[1];
 }
 
-/// Largest magnitude over `Lanes` neighbouring lanes.
-template <int Lanes>
-__device__ __forceinline__ float lanes_amax(const Quad& x) {
-  float m = numerics::magnitude(x.v[0]);
-#pragma unroll
-  for (int c = 1; c < 4; ++c)
-    m = numerics::larger(m, numerics::magnitude(x.v[c]));
-#pragma unroll
-  for (int stride = Lanes / 2; stride > 0; stride /= 2) {
-    m = numerics::larger(m, __shfl_xor_sync(kAllLanes, m, stride));
+/// Sums of the tiles' squares, by halves.
+template <int Tiles>
+__device__ __forceinline__ float sum_tiles(const float (&s)[Tiles]) {
+  if constexpr (Tiles == 2) {
+    return s[0] + s[1];
+  } else {
+    static_assert(Tiles == 8);
+    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
   }
+}
+
+__device__ __forceinline__ float largest_of(const Two& x) {
+  return numerics::larger(fabsf(x.v[0]), fabsf(x.v[1]));
+}
+
+/// The largest over `Lanes` neighbouring lanes.
+template <int Lanes>
+__device__ __forceinline__ float lanes_largest(float m) {
+#pragma unroll
+  for (int lanes = Lanes / 2; lanes > 0; lanes /= 2)
+    m = numerics::larger(m, __shfl_xor_sync(kAllLanes, m, lanes));
   return m;
 }
 
-__device__ __forceinline__ void round_quad(Quad& x) {
-#pragma unroll
-  for (int c = 0; c < 4; ++c)
-    x.v[c] = numerics::to_bf16(x.v[c]);
+/// Norm weights of two channels.
+__device__ __forceinline__ Two norm_of(const FoldParams& p, int channel) {
+  return p.norm_bf16 ? load_two<Bf16>(p.norm, channel) : load_two<float>(p.norm, channel);
 }
 
-/// Norm weight of channels c..c+3.
-__device__ __forceinline__ float4 norm_quad(const FoldParams& p, int c) {
-  if (p.norm_bf16) {
-    const uint2 raw = __ldg(reinterpret_cast<const uint2*>(static_cast<const Bf16*>(p.norm) + c));
-    const Quad w = Loader<Bf16>::decode({raw.x, raw.y, 0, 0});
-    return {w.v[0], w.v[1], w.v[2], w.v[3]};
-  }
-  return __ldg(reinterpret_cast<const float4*>(static_cast<const float*>(p.norm) + c));
-}
-
-/// What finishing a row needs besides its channels, fetched while the row is still being folded.
-/// Each thread has its own, so that no barrier stands between fetching and using it.
-struct LateInputs {
-  float4 rope;  ///< of the thread's two pairs, as they lie in the table
+/// What finishing a tile of a row needs besides its channels, fetched while the row is still being
+/// folded.
+struct Late {
   std::int64_t kv_slot;
-  std::int64_t unused;
+  float cos;  ///< of the lane's pair, if the tile is rotated
+  float sin;
 };
 
 template <class G>
-__device__ __forceinline__ void fetch_late(const FoldParams& p, const PlanEntry& e, bool rotated,
-                                           int lane, LateInputs& late) {
-  copy_ahead<8>(&late.kv_slot, p.kv_slots + e.token);
-  if (!rotated) return;
+__device__ __forceinline__ Late fetch_late(const FoldParams& p, const PlanEntry& e, bool rotated,
+                                           int lane) {
+  Late late{p.kv_slots[e.token], 0.0F, 0.0F};
+  if (!rotated) return late;
   const float* row = p.rope + static_cast<std::int64_t>(e.row) * G::ratio * p.rope_stride;
-  if (p.recipe.rope_table_in_pairs) {
-    copy_ahead<16>(&late.rope, row + 4 * lane);
-  } else {
-    copy_ahead<8>(&late.rope.x, row + 2 * lane);
-    copy_ahead<8>(&late.rope.z, row + kTileChannels / 2 + 2 * lane);
+  const bool pairs = p.recipe.rope_table_in_pairs;
+  late.cos = row[pairs ? 2 * lane : lane];
+  late.sin = row[pairs ? 2 * lane + 1 : lane + G::rope_dim / 2];
+  return late;
+}
+
+/// Norm of one tile, and RoPE where it is the rotated one. \p squares: of the whole row.
+template <class G>
+__device__ __forceinline__ Two norm_rope(const FoldParams& p, const Two& x, float squares,
+                                         const Two& weight, const Late& late, bool rotated) {
+  const double mean = numerics::mean_square(squares, G::head_dim, p.eps);
+  const float scale = numerics::rms_scale(mean);
+  if (!rotated) {
+    const Two y{{(x.v[0] * scale) * weight.v[0], (x.v[1] * scale) * weight.v[1]}};
+    return p.recipe.norm_bf16 ? rounded(y) : y;
   }
-}
-
-/// cos0, cos1, sin0, sin1 of the two pairs.
-__device__ __forceinline__ Quad rope_quad(const FoldParams& p, const float4& t) {
-  if (p.recipe.rope_table_in_pairs) return {{t.x, t.z, t.y, t.w}};
-  return {{t.x, t.y, t.z, t.w}};
-}
-
-__device__ __forceinline__ void rotate(Quad& x, const Quad& cs) {
-  const Quad in = x;
-  x.v[0] = numerics::rope_even(in.v[0], in.v[1], cs.v[0], cs.v[2]);
-  x.v[1] = numerics::rope_odd(in.v[0], in.v[1], cs.v[0], cs.v[2]);
-  x.v[2] = numerics::rope_even(in.v[2], in.v[3], cs.v[1], cs.v[3]);
-  x.v[3] = numerics::rope_odd(in.v[2], in.v[3], cs.v[1], cs.v[3]);
-}
-
-/// Four E4M3 codes in a word, the first channel lowest.
-__device__ __forceinline__ std::uint32_t e4m3_word(const Quad& x) {
-#if __CUDA_ARCH__ >= 890
-  const auto low = __nv_cvt_float2_to_fp8x2({x.v[0], x.v[1]}, __NV_SATFINITE, __NV_E4M3);
-  const auto high = __nv_cvt_float2_to_fp8x2({x.v[2], x.v[3]}, __NV_SATFINITE, __NV_E4M3);
-  return static_cast<std::uint32_t>(low) | static_cast<std::uint32_t>(high) << 16;
-#else
-  std::uint32_t w = 0;
+  const double exact = numerics::exact_scale(mean, scale);
+  double pair[2];
 #pragma unroll
-  for (int c = 0; c < 4; ++c) {
-    w |= static_cast<std::uint32_t>(numerics::e4m3_code(x.v[c])) << (8 * c);
+  for (int c = 0; c < 2; ++c) {
+    pair[c] = numerics::normed(x.v[c], exact, weight.v[c]);
+    if (p.recipe.norm_bf16) {
+      pair[c] = static_cast<double>(numerics::to_bf16(numerics::odd_float(pair[c])));
+    }
   }
-  return w;
-#endif
+  return {{numerics::odd_float(numerics::rope_even(pair[0], pair[1], late.cos, late.sin)),
+           numerics::odd_float(numerics::rope_odd(pair[0], pair[1], late.cos, late.sin))}};
 }
 
-__device__ __forceinline__ uint2 bf16_words(const Quad& x) {
-  const auto pair = [](float a, float b) {
-    return static_cast<std::uint32_t>(numerics::bf16_bits(a)) |
-           static_cast<std::uint32_t>(numerics::bf16_bits(b)) << 16;
-  };
-  return {pair(x.v[0], x.v[1]), pair(x.v[2], x.v[3])};
+/// Two E4M3 codes, the first channel lower.
+__device__ __forceinline__ std::uint16_t e4m3_codes(const Two& x) {
+#if __CUDA_ARCH__ >= 890
+  return __nv_cvt_float2_to_fp8x2({x.v[0], x.v[1]}, __NV_SATFINITE, __NV_E4M3);
+#else
+  return static_cast<std::uint16_t>(numerics::e4m3_code(x.v[0]) | numerics::e4m3_code(x.v[1]) << 8);
+#endif
 }
 
 /// Where a row's bytes go.
@@ -135,113 +123,104 @@ __device__ __forceinline__ RowTarget row_target(const FoldParams& p, std::int64_
   return {page + row * p.value_bytes, page + rows * p.value_bytes + row * p.scale_bytes};
 }
 
-/// Norm and RoPE of one quad. `scale` is 1 / rms.
-__device__ __forceinline__ void norm_rope_quad(const FoldParams& p, Quad& x, float scale,
-                                               const float4& weight, const LateInputs& late,
-                                               bool rotated) {
-  x = {{(x.v[0] * scale) * weight.x, (x.v[1] * scale) * weight.y, (x.v[2] * scale) * weight.z,
-        (x.v[3] * scale) * weight.w}};
-  if (p.recipe.norm_bf16) round_quad(x);
-  if (rotated) rotate(x, rope_quad(p, late.rope));
+__device__ __forceinline__ void put_codes(std::uint8_t* to, const Two& x) {
+  *reinterpret_cast<std::uint16_t*>(to) = e4m3_codes(x);
+}
+__device__ __forceinline__ void put_bf16(std::uint8_t* to, const Two& x) {
+  *reinterpret_cast<std::uint32_t*>(to) = bf16_word(x);
+}
+__device__ __forceinline__ Two times(const Two& x, float f) {
+  return {{x.v[0] * f, x.v[1] * f}};
 }
 
 /// Bytes of an attention row's tile.
 template <class G>
-__device__ __forceinline__ void store_tile(const FoldParams& p, Quad x, int tile, int lane,
+__device__ __forceinline__ void store_tile(const FoldParams& p, const Two& x, int tile, int lane,
                                            const RowTarget& to) {
-  const int channel = tile * kTileChannels + 4 * lane;
-  if (p.format == RowFormat::bf16) {
-    *reinterpret_cast<uint2*>(to.values + 2 * channel) = bf16_words(x);
-    return;
-  }
+  const int channel = tile * kTileChannels + 2 * lane;
+  if (p.format == RowFormat::bf16) return put_bf16(to.values + 2 * channel, x);
   if (p.format == RowFormat::fp8_tensor) {
     const float scale = *p.fp8_scale;
-#pragma unroll
-    for (int c = 0; c < 4; ++c)
-      x.v[c] = numerics::quotient(numerics::to_bf16(x.v[c]), scale);
-    *reinterpret_cast<std::uint32_t*>(to.values + channel) = e4m3_word(x);
-    return;
+    const Two r = rounded(x);
+    return put_codes(to.values + channel,
+                     {{numerics::quotient(r.v[0], scale), numerics::quotient(r.v[1], scale)}});
   }
   if (tile == G::tiles - 1) {
-    *reinterpret_cast<uint2*>(to.values + G::nope_dim + 8 * lane) = bf16_words(x);
+    put_bf16(to.values + G::nope_dim + 4 * lane, x);
     if (lane == 0) to.scales[tile] = 0;
     return;
   }
-  round_quad(x);
-  const unsigned half = 0xFFFFU << (threadIdx.x & 16U);
-  float amax = numerics::magnitude(x.v[0]);
-#pragma unroll
-  for (int c = 1; c < 4; ++c)
-    amax = numerics::larger(amax, numerics::magnitude(x.v[c]));
-#pragma unroll
-  for (int stride = 8; stride > 0; stride /= 2) {
-    amax = numerics::larger(amax, __shfl_xor_sync(half, amax, stride));
-  }
+  const Two r = rounded(x);
+  const float amax = lanes_largest<32>(largest_of(r));
   const std::int32_t e = numerics::fp8_exponent(amax, p.recipe.floor_on_scale);
-  const float inverse = numerics::pow2(-e);
-#pragma unroll
-  for (int c = 0; c < 4; ++c)
-    x.v[c] = x.v[c] * inverse;
-  *reinterpret_cast<std::uint32_t*>(to.values + channel) = e4m3_word(x);
+  put_codes(to.values + channel, times(r, numerics::pow2(-e)));
   if (lane == 0) to.scales[tile] = numerics::ue8m0_byte(e);
 }
 
-/// Hadamard-128 over a warp: ascending butterflies, two in the thread, five across lanes.
-__device__ __forceinline__ void hadamard_warp(Quad& x, int lane32) {
-  const Quad a = x;
-  const float s0 = a.v[0] + a.v[1];
-  const float d0 = a.v[0] - a.v[1];
-  const float s1 = a.v[2] + a.v[3];
-  const float d1 = a.v[2] - a.v[3];
-  x = {{s0 + s1, d0 + d1, s0 - s1, d0 - d1}};
+/// Hadamard-128 of a row that is two tiles of a warp: ascending butterflies, the first in the lane,
+/// five across lanes, the last between the tiles.
+__device__ __forceinline__ void hadamard(Two (&x)[2], int lane) {
+#pragma unroll
+  for (Two& t : x)
+    t = {{t.v[0] + t.v[1], t.v[0] - t.v[1]}};
 #pragma unroll
   for (int h = 1; h < 32; h *= 2) {
-    const bool upper = (lane32 & h) != 0;
+    const bool upper = (lane & h) != 0;
 #pragma unroll
-    for (int c = 0; c < 4; ++c) {
-      const float other = __shfl_xor_sync(kAllLanes, x.v[c], h);
-      x.v[c] = upper ? other - x.v[c] : x.v[c] + other;
+    for (Two& t : x) {
+#pragma unroll
+      for (float& v : t.v) {
+        const float other = __shfl_xor_sync(kAllLanes, v, h);
+        v = upper ? other - v : v + other;
+      }
     }
   }
 #pragma unroll
-  for (int c = 0; c < 4; ++c)
-    x.v[c] = x.v[c] * numerics::kHadamardScale;
+  for (int c = 0; c < 2; ++c) {
+    const float a = x[0].v[c];
+    const float b = x[1].v[c];
+    x[0].v[c] = (a + b) * numerics::kHadamardScale;
+    x[1].v[c] = (a - b) * numerics::kHadamardScale;
+  }
 }
 
-/// Bytes of an indexer row, which lies in one warp.
-__device__ __forceinline__ void store_index_row(const FoldParams& p, Quad x, int lane32,
+/// Bytes of an indexer row.
+__device__ __forceinline__ void store_index_row(const FoldParams& p, Two (&x)[2], int lane,
                                                 const RowTarget& to) {
   if (p.recipe.hadamard) {
-    if (p.recipe.norm_bf16) round_quad(x);
-    hadamard_warp(x, lane32);
+    if (p.recipe.norm_bf16) {
+      x[0] = rounded(x[0]);
+      x[1] = rounded(x[1]);
+    }
+    hadamard(x, lane);
   }
-  if (p.recipe.index_bf16) round_quad(x);
+  if (p.recipe.index_bf16) {
+    x[0] = rounded(x[0]);
+    x[1] = rounded(x[1]);
+  }
   if (p.format == RowFormat::index_fp8) {
-    const float amax = lanes_amax<32>(x);
+    const float amax = lanes_largest<32>(numerics::larger(largest_of(x[0]), largest_of(x[1])));
     const float scale =
         p.recipe.index_scale_raw
             ? numerics::quotient(numerics::larger(amax, numerics::kFp8Floor), numerics::kE4m3Max)
             : numerics::pow2(numerics::fp8_exponent(amax, false));
     const float inverse = numerics::quotient(1.0F, scale);
 #pragma unroll
-    for (int c = 0; c < 4; ++c)
-      x.v[c] = x.v[c] * inverse;
-    *reinterpret_cast<std::uint32_t*>(to.values + 4 * lane32) = e4m3_word(x);
-    if (lane32 == 0) *reinterpret_cast<float*>(to.scales) = scale;
+    for (int t = 0; t < 2; ++t)
+      put_codes(to.values + t * kTileChannels + 2 * lane, times(x[t], inverse));
+    if (lane == 0) *reinterpret_cast<float*>(to.scales) = scale;
     return;
   }
   const bool toward_zero = p.recipe.fp4_ties_to_zero;
   const float floor = toward_zero ? numerics::kFp8Floor : numerics::kFp4Floor;
-  const std::int32_t e = numerics::fp4_exponent(lanes_amax<8>(x), floor);
-  const float inverse = numerics::pow2(-e);
-  std::uint32_t codes = 0;
 #pragma unroll
-  for (int c = 0; c < 4; ++c) {
-    codes |= static_cast<std::uint32_t>(numerics::e2m1_code(x.v[c] * inverse, toward_zero))
-             << (4 * c);
+  for (int t = 0; t < 2; ++t) {  // a half-warp has a block of 32 channels
+    const std::int32_t e = numerics::fp4_exponent(lanes_largest<16>(largest_of(x[t])), floor);
+    const Two y = times(x[t], numerics::pow2(-e));
+    to.values[t * kTileChannels / 2 + lane] = static_cast<std::uint8_t>(
+        numerics::e2m1_code(y.v[0], toward_zero) | numerics::e2m1_code(y.v[1], toward_zero) << 4);
+    if (lane % 16 == 0) to.scales[2 * t + lane / 16] = numerics::ue8m0_byte(e);
   }
-  *reinterpret_cast<std::uint16_t*>(to.values + 2 * lane32) = static_cast<std::uint16_t>(codes);
-  if (lane32 % 8 == 0) to.scales[lane32 / 8] = numerics::ue8m0_byte(e);
 }
 
 }  // namespace pleat::cuda

@@ -2,105 +2,103 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "cuda/device.cuh"
+#include "cuda/tile.cuh"
 #include "numerics/exp2.hpp"
 #include "numerics/order.hpp"
-#include "numerics/rounding.hpp"
 
 namespace pleat::cuda {
 
 using numerics::Folded;
 
-/// Four neighbouring channels: what one thread loads at once.
-struct Quad {
-  float v[4];
-};
-
 /// Weight of a score in its group: the exact one every backend has, or the hardware's
 /// approximation.
 template <bool Fast, bool HasLow>
-__device__ __forceinline__ float weight_in_group(float score, float low,
-                                                 const numerics::GroupScale& g) {
+__device__ __forceinline__ numerics::Weight weight_in_group(float score, float low,
+                                                            const numerics::GroupScale& g) {
   if constexpr (Fast) {
     float e;
     const float exponent =
         numerics::fused(score, numerics::kLog2E, g.magic - numerics::kRoundMagic);
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(e) : "f"(exponent));
-    return e;
+    return {e, 0.0F, e};
   } else {
     return numerics::weight_of_score<HasLow>(score, low, g);
   }
 }
 
-/// Four channels as they lie in memory: 16 bytes of fp32, or 8 of bf16 in x and y.
-template <class T>
-struct Loader;
-
-template <>
-struct Loader<float> {
-  static constexpr int bytes = 4;
-  static __device__ __forceinline__ uint4 load(const void* base, std::int64_t element) {
-    return load_stream16(static_cast<const float*>(base) + element);
+/// Adds one row of one channel. The approximate weight has no rest to add.
+template <bool Fast>
+__device__ __forceinline__ void add_row(Folded& f, const numerics::Weight& w, float kv) {
+  if constexpr (Fast) {
+    const float value = __fmaf_rn(w.sum, kv, f.value);
+    f.value_rest = f.value_rest + __fmaf_rn(w.sum, kv, -(value - f.value));
+    f.value = value;
+    f.weight = f.weight + w.sum;
+  } else {
+    numerics::add_row(f, w, kv);
   }
-  static __device__ __forceinline__ Quad decode(const uint4& raw) {
-    return {{__uint_as_float(raw.x), __uint_as_float(raw.y), __uint_as_float(raw.z),
-             __uint_as_float(raw.w)}};
-  }
-  static __device__ __forceinline__ float kept(float x) { return x; }
-};
+}
 
-struct Bf16 {
-  std::uint16_t bits;
-};
-
-template <>
-struct Loader<Bf16> {
-  static constexpr int bytes = 2;
-  static __device__ __forceinline__ uint4 load(const void* base, std::int64_t element) {
-    const uint2 v = load_stream8(static_cast<const Bf16*>(base) + element);
-    return {v.x, v.y, 0, 0};
-  }
-  static __device__ __forceinline__ Quad decode(const uint4& raw) {
-    return {{__uint_as_float(raw.x << 16), __uint_as_float(raw.x & 0xFFFF0000U),
-             __uint_as_float(raw.y << 16), __uint_as_float(raw.y & 0xFFFF0000U)}};
-  }
-  static __device__ __forceinline__ float kept(float x) { return numerics::to_bf16(x); }
-};
-
-/// Folds rows First..N-1 of a group, in the order of numerics::add_row; channel after channel, as
-/// four at once have more to keep than there are registers.
-/// Late: \p ape_of(r, c) gives the position bias, added now; else it is in the scores.
-template <int First, int N, bool Fast, bool Late, class Ape>
-__device__ __forceinline__ void fold_rows(Quad (&score)[N], const Quad (&kv)[N], Ape ape_of,
-                                          Folded (&out)[4]) {
+/// Folds rows First..7 of a warp's tile, in the order of numerics::add_row; two channels a lane.
+/// \p rows(r) gives their scores and values as the state would hold them. Late: \p ape(r) is the
+/// position bias, added now; else it is in the scores.
+template <int First, bool Fast, bool Late, class Scores, class Values, class Ape>
+__device__ __forceinline__ void fold_rows(Scores scores, Values values, Ape ape, Folded (&out)[2]) {
+  float score[kGroupRows][2];
+  float max[2];
+  float size[2] = {0.0F, 0.0F};
 #pragma unroll
-  for (int c = 0; c < 4; ++c) {
-    float max = 0;
+  for (int r = First; r < kGroupRows; ++r) {
+    const Two s = scores(r);
+    const Two x = values(r);
+    Two bias{};
+    if (Late) bias = ape(r);
 #pragma unroll
-    for (int r = First; r < N; ++r) {
-      const float z = Late ? score[r].v[c] + ape_of(r, c) : score[r].v[c];
-      max = r == First ? z : numerics::larger(max, z);
+    for (int c = 0; c < 2; ++c) {
+      score[r][c] = s.v[c];
+      const float z = Late ? s.v[c] + bias.v[c] : s.v[c];
+      max[c] = r == First ? z : numerics::larger(max[c], z);
+      size[c] = numerics::larger(size[c], fabsf(x.v[c]));
     }
-    const bool clamp = numerics::beyond_limit(max);
-    if (clamp) {  // scores that no model has
-      max = numerics::clamp_score(max);
+  }
+  const bool clamp = numerics::beyond_limit(max[0]) || numerics::beyond_limit(max[1]);
+  bool clamped[2] = {false, false};
+  if (clamp) {  // scores that no model has
 #pragma unroll
-      for (int r = First; r < N; ++r) {
-        score[r].v[c] = numerics::clamp_score(Late ? score[r].v[c] + ape_of(r, c) : score[r].v[c]);
+    for (int c = 0; c < 2; ++c) {
+      clamped[c] = numerics::beyond_limit(max[c]);
+      if (!clamped[c]) continue;
+      max[c] = numerics::clamp_score(max[c]);
+#pragma unroll
+      for (int r = First; r < kGroupRows; ++r) {
+        const float z = Late ? score[r][c] + ape(r).v[c] : score[r][c];
+        score[r][c] = numerics::clamp_score(z);
       }
     }
-    const numerics::GroupScale scale = numerics::scale_of_group(max);
-    Folded f{scale.magic, 0.0F, 0.0};
-#pragma unroll
-    for (int r = First; r < N; ++r) {
-      numerics::Score s{score[r].v[c], 0.0F};
-      if (Late && !clamp) s = numerics::late_sum(s.value, ape_of(r, c));
-      const float e = weight_in_group<Fast, Late>(s.value, s.low, scale);
-      f.weight = f.weight + e;
-      f.value = __fma_rn(static_cast<double>(e), static_cast<double>(kv[r].v[c]), f.value);
-    }
-    out[c] = f;
   }
+  numerics::GroupScale scale[2];
+  float anchor[2];
+#pragma unroll
+  for (int c = 0; c < 2; ++c) {
+    scale[c] = numerics::scale_of_group(max[c]);
+    anchor[c] = numerics::anchor_of(size[c]);
+    out[c] = numerics::empty_group(scale[c], anchor[c]);
+  }
+#pragma unroll
+  for (int r = First; r < kGroupRows; ++r) {
+    const Two x = values(r);
+    Two bias{};
+    if (Late) bias = ape(r);
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      numerics::Score s{score[r][c], 0.0F};
+      if (Late && !clamped[c]) s = numerics::late_sum(s.value, bias.v[c]);
+      add_row<Fast>(out[c], weight_in_group<Fast, Late>(s.value, s.low, scale[c]), x.v[c]);
+    }
+  }
+#pragma unroll
+  for (int c = 0; c < 2; ++c)
+    numerics::close_group(out[c], anchor[c]);
 }
 
 }  // namespace pleat::cuda

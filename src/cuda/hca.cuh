@@ -3,205 +3,268 @@
 #pragma once
 
 #include "cuda/finish.cuh"
-#include "cuda/rows.cuh"
+#include "cuda/fold.cuh"
+#include "cuda/join.cuh"
 #include "cuda/save.cuh"
-#include "cuda/tokens.cuh"
+#include "cuda/write_through.cuh"
 
-// Windows of many groups (HCA: 128 rows). A block folds tiles of 64 channels: 16 row groups of 8
-// by 16 quads of channels, a thread each, with all 16 of a thread's loads on their way before the
-// first is used. The blocks of a cluster share a window; only the tiles' sums of squares cross it.
-// While a window is joined, normalised and stored, the loads of the next are in flight.
+// Windows of many groups (HCA: 128 rows). A block folds tiles of 64 channels: eight warps fold two
+// of the 16 groups each and join them, a ninth finishes rows. The blocks of a cluster share a
+// window, a tile each, and only the tiles' sums of squares cross it. Nobody waits for the finishing
+// warp but itself: the others go on with the next window.
 namespace pleat::cuda {
 
-inline constexpr int kHcaThreads = 256;
-inline constexpr int kPartialStride = 68;  ///< floats a group; 16-byte rows, two-way conflicts
+inline constexpr int kFoldWarps = 8;
+inline constexpr int kFoldThreads = 32 * kFoldWarps;
+inline constexpr int kHcaThreads = kFoldThreads + 32;
+inline constexpr int kWarpGroups = 2;
 
-template <class G>
+/// Dynamic shared memory: the warps' tiles, the folded groups, the position bias (where there is
+/// one), the windows that a block without a plan has found.
+struct HcaMemory {
+  static constexpr int folded = kFoldWarps * kWarpGroups * kTileBytes;
+  static constexpr int ape = folded + kFoldWarps * kWarpGroups * kTileChannels * 16;
+  static constexpr int ape_bytes = kFoldWarps * kWarpGroups * kTilePartBytes;
+  static constexpr int found_bytes = kScanThreads * static_cast<int>(sizeof(PlanEntry));
+};
+
+/// Pooled tiles go from the folding warps to the finishing one through two places in turn.
+template <class G, int Cluster>
 struct HcaShared {
-  float magic[G::groups][kPartialStride];  ///< of each group and channel, as Folded has them
-  float weight[G::groups][kPartialStride];
-  double value[G::groups][kPartialStride];
-  float pooled[G::tiles * kTileChannels];
+  float pooled[2][G::tiles / Cluster * kTileChannels];
   float squares[2][G::tiles];
   std::uint64_t arrived[2];
-  PlanEntry found[kScanThreads];
-  LateInputs late[2][G::tiles * 16];  ///< of this window and the next
-  float4 norm[G::tiles * 16];
 };
 
-/// Position bias of the block's one tile, [window][64]: dynamic shared memory, filled by the
-/// threads that use it, as far as they need it. A block that goes through several tiles reads it
-/// from L2.
-template <int Cluster>
-inline constexpr bool kKeepsApe = Cluster == 8;
-template <class G, int Cluster>
-inline constexpr int kApeBytes = kKeepsApe<Cluster> ? G::window* kTileChannels * 4 : 0;
-
-/// First row of a group that gets its position bias when pooled; kGroupRows if none does.
-template <class G>
-__device__ __forceinline__ int ape_from(const FoldParams& p, const PlanEntry& e, int group) {
-  if (p.ape == nullptr) return kGroupRows;
-  if (p.recipe.ape_when_pooled) return 0;
-  return G::window - (p.projection != nullptr ? e.fresh : 0) - group * kGroupRows;
-}
-
-/// The thread's 8 rows of one tile.
-template <class G>
-struct HcaRows {
-  RawRow row[kGroupRows];
+/// Named barriers of a block.
+struct HcaBarrier {
+  static constexpr int folds = 1;  ///< of the folding warps
+  static constexpr int full = 2;   ///< 2 and 3: pooled[side] is written
+  static constexpr int empty = 4;  ///< 4 and 5: and read
 };
 
-template <class G, class S, class P, int PageRows>
-__device__ __forceinline__ void issue_rows(const FoldParams& p, const PlanEntry& e,
-                                           std::int32_t page, int group, int channel,
-                                           HcaRows<G>& out) {
-  const int first = group * kGroupRows;
-  const int fresh_from = G::window - (p.projection != nullptr ? e.fresh : 0) - first;
-  const std::int64_t token = static_cast<std::int64_t>(e.token) - (G::window - 1) + first;
-  const std::int64_t step_row = token * step_stride<G, PageRows>(p) + channel;
-  const std::int64_t page_row = page * p.page_stride + channel;
+/// A window and the pages of the warp's groups in it.
+struct HcaWindow {
+  PlanEntry entry;
+  std::int32_t page[kWarpGroups];
+};
+
+/// With its pages, when a page is a group.
+template <class G, int PageRows>
+__device__ __forceinline__ HcaWindow window_of(const FoldParams& p, const PlanEntry& e, int warp) {
+  HcaWindow w{e, {0, 0}};
+  if constexpr (PageRows == kGroupRows) {
+    const int fresh = p.projection != nullptr ? e.fresh : 0;
+    const std::int32_t* table =
+        p.block_table + e.request * p.table_stride + static_cast<std::int64_t>(e.row) * G::groups;
 #pragma unroll
-  for (int part = 0; part < 2; ++part) {  // scores first: the maximum needs all of them
-    const int column = part == 0 ? G::state_width : 0;
-#pragma unroll
-    for (int r = 0; r < kGroupRows; ++r) {
-      uint4 raw;
-      if (r >= fresh_from) {
-        raw = Loader<P>::load(p.projection, step_row + r * step_stride<G, PageRows>(p) + column);
-      } else if constexpr (PageRows == kGroupRows) {
-        raw = Loader<S>::load(p.state, page_row + r * page_row_stride<G, PageRows>(p) + column);
-      } else {
-        const std::int64_t position = static_cast<std::int64_t>(e.row) * G::ratio + (first + r);
-        raw = Loader<S>::load(p.state,
-                              state_row<PageRows>(p, e.request, position) + channel + column);
-      }
-      (part == 0 ? out.row[r].score : out.row[r].kv) = raw;
+    for (int h = 0; h < kWarpGroups; ++h) {
+      const int group = warp * kWarpGroups + h;
+      // unless every row comes from this step
+      if (group * kGroupRows < G::window - fresh) w.page[h] = table[group];
     }
   }
+  return w;
 }
 
-/// The page that holds the thread's group, when a page is a group.
+/// Where a group's rows of a window are, from channel \p channel on.
 template <class G, int PageRows>
-__device__ __forceinline__ std::int32_t group_page(const FoldParams& p, const PlanEntry& e,
-                                                   int group) {
-  if constexpr (PageRows != kGroupRows) return 0;
+__device__ __forceinline__ TileSource source_of(const FoldParams& p, const PlanEntry& e,
+                                                std::int32_t page, int group, int channel) {
+  const int first = group * kGroupRows;
   const int fresh = p.projection != nullptr ? e.fresh : 0;
-  if (group * kGroupRows >= G::window - fresh) return 0;  // every row comes from this step
-  return p.block_table[e.request * p.table_stride + static_cast<std::int64_t>(e.row) * G::groups +
-                       group];
+  TileSource s{};
+  s.fresh_from = G::window - fresh - first;
+  const std::int64_t token = static_cast<std::int64_t>(e.token) - (G::window - 1) + first;
+  s.fresh = token * step_stride<G, PageRows>(p) + channel;
+  s.previous = channel + (PageRows > 0 ? page * p.page_stride : 0);
+  s.request = e.request;
+  s.position = static_cast<std::int64_t>(e.row) * G::ratio + first;
+  return s;
 }
 
-template <class G, class S, class P, bool Fast, bool KeepsApe>
-__device__ __forceinline__ void fold_tile(const FoldParams& p, const PlanEntry& e, int group,
-                                          int channel, const float4* ape_kept, const HcaRows<G>& in,
-                                          Folded (&out)[4]) {
-  const int first = group * kGroupRows;
-  const int fresh_from = G::window - (p.projection != nullptr ? e.fresh : 0) - first;
-  const int biased_from = ape_from<G>(p, e, group);
-  const bool late = p.recipe.ape_when_pooled && p.ape != nullptr;
-  const auto ape_of = [&](int r, int c) {
-    if constexpr (KeepsApe) {
-      return reinterpret_cast<const float*>(ape_kept + r * (kTileChannels / 4))[c];
-    } else {
-      return __ldg(p.ape + (first + r) * p.ape_stride + channel + c);
+/// What the warps of a block have in common.
+template <class G, int Cluster>
+struct HcaBlock {
+  static constexpr int tiles_here = G::tiles / Cluster;
+  HcaShared<G, Cluster>& sh;
+  uint4* dynamic;
+  int first_tile;
+  int lane;
+};
+
+/// Folds and joins: warp `warp` of kFoldWarps.
+template <class G, class S, class P, int PageRows, int Cluster, bool Fast>
+__device__ __forceinline__ void fold_and_join(const FoldParams& p, const HcaBlock<G, Cluster>& b,
+                                              const WindowList& list, int warp) {
+  constexpr int tiles_here = HcaBlock<G, Cluster>::tiles_here;
+  const int lane = b.lane;
+  const int tid = static_cast<int>(threadIdx.x);
+  const std::uint32_t memory = shared_address(b.dynamic);
+  auto* const folded = reinterpret_cast<float4*>(b.dynamic) + HcaMemory::folded / 16;
+  const bool late_ape = p.ape != nullptr && p.recipe.ape_when_pooled;
+  const bool early_ape = p.ape != nullptr && !late_ape;
+  const auto tile_at = [&](int h) {
+    return memory + static_cast<std::uint32_t>((warp * kWarpGroups + h) * kTileBytes);
+  };
+  const auto ape_at = [&](int h) {
+    return memory +
+           static_cast<std::uint32_t>(HcaMemory::ape + (warp * kWarpGroups + h) * kTilePartBytes);
+  };
+  const auto issue = [&](const HcaWindow& w, int h, int tile) {
+    const int group = warp * kWarpGroups + h;
+    const int channel = tile * kTileChannels;
+    const TileSource from =
+        source_of<G, PageRows>(p, w.entry, h == 0 ? w.page[0] : w.page[1], group, channel);
+    issue_tile<G, S, P, PageRows>(p, from, tile_at(h), lane);
+    if (tiles_here > 1 && p.ape != nullptr) {
+      issue_ape<G>(p, group * kGroupRows, channel, ape_at(h), lane);
     }
   };
-  Quad score[kGroupRows];
-  Quad kv[kGroupRows];
+
+  std::int32_t index = list.first;
+  HcaWindow now{};
+  HcaWindow next{};
+  if (index < list.count) now = window_of<G, PageRows>(p, list.head[0], warp);
 #pragma unroll
-  for (int r = 0; r < kGroupRows; ++r) {
-    const bool early = !late && r >= biased_from;
-    float4 a{};
-    if constexpr (KeepsApe) {
-      if (early) a = ape_kept[r * (kTileChannels / 4)];
-    } else {
-      if (early) {
-        a = __ldg(reinterpret_cast<const float4*>(p.ape + (first + r) * p.ape_stride + channel));
+  for (int h = 0; h < kWarpGroups; ++h) {
+    if (index < list.count) issue(now, h, b.first_tile);
+    close_copies();
+  }
+  if (index + list.stride < list.count) next = window_of<G, PageRows>(p, list.head[1], warp);
+
+  std::uint32_t round = 0;
+#pragma unroll 1
+  for (; index < list.count; index += list.stride, ++round) {
+    const bool more = index + list.stride < list.count;
+    const std::uint32_t side = round & 1U;
+#pragma unroll 1
+    for (int tile = b.first_tile; tile < b.first_tile + tiles_here; ++tile) {
+      const bool last = tile + 1 == b.first_tile + tiles_here;
+#pragma unroll 1
+      for (int h = 0; h < kWarpGroups; ++h) {
+        const int group = warp * kWarpGroups + h;
+        const int first = group * kGroupRows;
+        const int fresh_from = G::window - (p.projection != nullptr ? now.entry.fresh : 0) - first;
+        const TileRows<S, P> rows{tile_at(h), ape_at(h), fresh_from, lane, early_ape};
+        const auto score = [&](int r) { return rows.score(r); };
+        const auto value = [&](int r) { return rows.value(r); };
+        const auto bias = [&](int r) { return rows.bias(r); };
+        Folded f[2];
+        wait_for_copies<kWarpGroups - 1>();
+        __syncwarp();
+        if (late_ape) {
+          fold_rows<0, Fast, true>(score, value, bias, f);
+        } else {
+          fold_rows<0, Fast, false>(score, value, bias, f);
+        }
+        if (p.writes_through) {
+          write_through<G, S, P, PageRows>(p, now.entry, first, tile * kTileChannels, rows);
+        }
+        __syncwarp();  // every lane has read its part
+        if (!last) {
+          issue(now, h, tile + 1);
+        } else if (more) {
+          issue(next, h, b.first_tile);
+        }
+        close_copies();
+        if (h == 0) barrier_of<kFoldThreads>(HcaBarrier::folds);  // what was folded last is joined
+#pragma unroll
+        for (int c = 0; c < 2; ++c) {
+          folded[group * kTileChannels + join_place(group, 2 * lane + c)] = {
+              f[c].magic, f[c].weight + f[c].weight_rest, f[c].value, f[c].value_rest};
+        }
+      }
+      barrier_of<kFoldThreads>(HcaBarrier::folds);
+      const int c = tid / 4;
+      const float pooled = join_groups(folded, c, tid % 4, p.recipe.pooled_bf16);
+      if (p.output == Output::compressed) {
+        if (tid % 4 == 0) {
+          p.compressed[now.entry.token * p.compressed_stride + tile * kTileChannels + c] = pooled;
+        }
+        continue;
+      }
+      if (tile == b.first_tile && round >= 2) {
+        barrier_of<kHcaThreads>(HcaBarrier::empty + static_cast<int>(side));
+      }
+      if (tid % 4 == 0) b.sh.pooled[side][(tile - b.first_tile) * kTileChannels + c] = pooled;
+      if (last) arrive_at<kHcaThreads>(HcaBarrier::full + static_cast<int>(side));
+    }
+    now = next;
+    if (index + 2 * list.stride < list.count) {
+      next = window_of<G, PageRows>(p, list.entries[index + 2 * list.stride], warp);
+    }
+  }
+}
+
+/// Normalises, rotates, quantises and stores the block's tiles of each row.
+template <class G, int CacheRows, int Cluster>
+__device__ __forceinline__ void finish_rows(const FoldParams& p, const HcaBlock<G, Cluster>& b,
+                                            const WindowList& list, const Two* weight) {
+  constexpr int tiles_here = HcaBlock<G, Cluster>::tiles_here;
+  const int lane = b.lane;
+  const bool rotates = b.first_tile + tiles_here == G::tiles;  // the last of them
+  Late late{};
+  if (list.first < list.count) late = fetch_late<G>(p, list.head[0], rotates, lane);
+  std::uint32_t round = 0;
+#pragma unroll 1
+  for (std::int32_t index = list.first; index < list.count; index += list.stride, ++round) {
+    const bool more = index + list.stride < list.count;
+    const std::uint32_t side = round & 1U;
+    Late later{};
+    if (more) later = fetch_late<G>(p, list.entries[index + list.stride], rotates, lane);
+    barrier_of<kHcaThreads>(HcaBarrier::full + static_cast<int>(side));
+    Two x[tiles_here];
+    float squares[G::tiles];
+#pragma unroll
+    for (int t = 0; t < tiles_here; ++t) {
+      const float2 pooled =
+          *reinterpret_cast<const float2*>(&b.sh.pooled[side][t * kTileChannels + 2 * lane]);
+      x[t] = {{pooled.x, pooled.y}};
+      if (p.recipe.pooled_bf16) x[t] = rounded(x[t]);
+      squares[t] = tile_squares(x[t]);
+    }
+    if (index + 2 * list.stride < list.count) {
+      arrive_at<kHcaThreads>(HcaBarrier::empty + static_cast<int>(side));
+    }
+#if __CUDA_ARCH__ >= 900
+    if constexpr (Cluster > 1) {
+      static_assert(tiles_here == 1);
+      if (lane < Cluster) {  // tells block `lane`; every block hears all tiles
+        const std::uint32_t slot = shared_address(&b.sh.squares[side][b.first_tile]);
+        put_to_peer(peer_address(slot, lane), squares[0],
+                    peer_address(shared_address(&b.sh.arrived[side]), lane));
+      }
+      if (lane == 0) barrier_expect(&b.sh.arrived[side], sizeof(b.sh.squares[0]));
+      barrier_wait(&b.sh.arrived[side], round >> 1 & 1U);
+#pragma unroll
+      for (int i = 0; i < G::tiles; ++i)
+        squares[i] = b.sh.squares[side][i];
+    }
+#endif
+    if (late.kv_slot >= 0) {
+      const float sum = sum_tiles(squares);
+      const RowTarget to = row_target<CacheRows>(p, late.kv_slot);
+#pragma unroll
+      for (int t = 0; t < tiles_here; ++t) {
+        const Two y = norm_rope<G>(p, x[t], sum, weight[t], late, rotates && t == tiles_here - 1);
+        store_tile<G>(p, y, b.first_tile + t, lane, to);
       }
     }
-    settle<S, P>(in.row[r], r >= fresh_from, early, a, score[r], kv[r]);
+    late = later;
   }
-  if (late) {
-    fold_rows<0, kGroupRows, Fast, true>(score, kv, ape_of, out);
-  } else {
-    fold_rows<0, kGroupRows, Fast, false>(score, kv, ape_of, out);
-  }
-}
-
-/// All groups of one channel, brought to the scale of the largest and summed by the tree of
-/// neighbours. Four lanes share a channel, four groups each.
-template <class G>
-__device__ __forceinline__ float combine_groups(const HcaShared<G>& sh, int channel, int part) {
-  constexpr int n = G::groups / 4;
-  static_assert(n == 4);
-  float magic[n];
-  float weight[n];
-  double value[n];
-#pragma unroll
-  for (int i = 0; i < n; ++i) {
-    magic[i] = sh.magic[part * n + i][channel];
-    weight[i] = sh.weight[part * n + i][channel];
-    value[i] = sh.value[part * n + i][channel];
-  }
-  float top = numerics::smaller(numerics::smaller(magic[0], magic[1]),
-                                numerics::smaller(magic[2], magic[3]));
-  top = numerics::smaller(top, __shfl_xor_sync(kAllLanes, top, 1));
-  top = numerics::smaller(top, __shfl_xor_sync(kAllLanes, top, 2));
-#pragma unroll
-  for (int i = 0; i < n; ++i) {
-    const float f = numerics::group_factor(magic[i], top);
-    weight[i] = f * weight[i];
-    value[i] = static_cast<double>(f) * value[i];
-  }
-  float w = (weight[0] + weight[1]) + (weight[2] + weight[3]);
-  double v = (value[0] + value[1]) + (value[2] + value[3]);
-  w = w + __shfl_xor_sync(kAllLanes, w, 1);
-  v = v + __shfl_xor_sync(kAllLanes, v, 1);
-  w = w + __shfl_xor_sync(kAllLanes, w, 2);
-  v = v + __shfl_xor_sync(kAllLanes, v, 2);
-  return numerics::pooled_of(v, w);
-}
-
-__device__ __forceinline__ float sum_tiles(const float (&s)[8]) {
-  return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
 template <class G, class S, class P, int PageRows, int CacheRows, int Cluster, bool Fast>
 __device__ __forceinline__ void fold_windows(const FoldParams& p) {
-  static_assert(G::tiles == 8 && G::groups == 16 && !G::overlap);
+  static_assert(G::tiles == 8 && G::groups == kFoldWarps * kWarpGroups && !G::overlap);
   constexpr int tiles_here = G::tiles / Cluster;
-  constexpr int finish_threads = tiles_here == 1 ? 32 : tiles_here * 16;
-  __shared__ HcaShared<G> sh;
-  extern __shared__ float4 ape_tile[];
-
+  __shared__ HcaShared<G, Cluster> sh;
+  extern __shared__ uint4 dynamic[];
   const int tid = static_cast<int>(threadIdx.x);
-  if (static_cast<int>(blockIdx.x) >= p.fold_blocks) {
-    wait_for_predecessor();
-    save_rows<G, S, P, PageRows, kHcaThreads>(p, static_cast<int>(blockIdx.x) - p.fold_blocks,
-                                              static_cast<int>(gridDim.x) - p.fold_blocks);
-    return;
-  }
-  const int rank = static_cast<int>(blockIdx.x) % Cluster;
-  const int first_tile = rank * tiles_here;
-  const int group = tid / 16;
-  const int quad = tid % 16;
-  const int finish_tile = tiles_here == 1 ? first_tile : first_tile + tid / 16;
-  const bool finishes = tid < finish_threads;
-  float4* const ape_kept = ape_tile + group * kGroupRows * (kTileChannels / 4) + quad;
-  bool ape_missing = kKeepsApe<Cluster>;
-  const auto fetch_smaller = [&](const PlanEntry& e, std::uint32_t side) {
-    if (finishes && p.output == Output::cache) {
-      fetch_late<G>(p, e, finish_tile == G::tiles - 1, quad, sh.late[side][tid]);
-    }
-    if (!ape_missing || ape_from<G>(p, e, group) >= kGroupRows) return;
-    ape_missing = false;
-#pragma unroll
-    for (int r = 0; r < kGroupRows; ++r) {
-      copy_ahead<16>(
-          ape_kept + r * (kTileChannels / 4),
-          p.ape + (group * kGroupRows + r) * p.ape_stride + first_tile * kTileChannels + 4 * quad);
-    }
-  };
+  const int warp = tid / 32;
+  const HcaBlock<G, Cluster> b{sh, dynamic, static_cast<int>(blockIdx.x) % Cluster * tiles_here,
+                               tid % 32};
 #if __CUDA_ARCH__ >= 900
   if constexpr (Cluster > 1) {
     if (tid == 0) {
@@ -213,8 +276,22 @@ __device__ __forceinline__ void fold_windows(const FoldParams& p) {
     cluster_arrive();
   }
 #endif
-  if (finishes && p.output == Output::cache) {
-    sh.norm[tid] = norm_quad(p, finish_tile * kTileChannels + 4 * quad);
+  Two weight[tiles_here] = {};
+  if (warp == kFoldWarps) {
+    if (p.output == Output::cache) {
+#pragma unroll
+      for (int t = 0; t < tiles_here; ++t)
+        weight[t] = norm_of(p, (b.first_tile + t) * kTileChannels + 2 * b.lane);
+    }
+  } else if (p.ape != nullptr && tiles_here == 1) {
+#pragma unroll
+    for (int h = 0; h < kWarpGroups; ++h) {
+      const int group = warp * kWarpGroups + h;
+      issue_ape<G>(p, group * kGroupRows, b.first_tile * kTileChannels,
+                   shared_address(dynamic) +
+                       static_cast<std::uint32_t>(HcaMemory::ape + group * kTilePartBytes),
+                   b.lane);
+    }
   }
   wait_for_predecessor();
 
@@ -223,113 +300,20 @@ __device__ __forceinline__ void fold_windows(const FoldParams& p) {
   if (p.plan != nullptr) {
     list = plan_windows(p, worker, p.fold_blocks / Cluster);
   } else {
-    list = scan_chunk<G>(p, worker, 0, 1, sh.found);
+    auto* found = reinterpret_cast<PlanEntry*>(reinterpret_cast<char*>(dynamic) + HcaMemory::ape +
+                                               (p.ape != nullptr ? HcaMemory::ape_bytes : 0));
+    list = scan_chunk<G>(p, worker, 0, 1, found);
   }
-
-  HcaRows<G> rows;
-  std::int32_t index = list.first;
-  PlanEntry entry{};
-  PlanEntry next{};
-  std::int32_t next_page = 0;
-  if (index < list.count) {
-    entry = list.head[0];
-    const std::int32_t page = group_page<G, PageRows>(p, entry, group);
-    fetch_smaller(entry, 0);
-    issue_rows<G, S, P, PageRows>(p, entry, page, group, first_tile * kTileChannels + 4 * quad,
-                                  rows);
-  }
-  if (index + list.stride < list.count) {
-    next = list.head[1];
-    next_page = group_page<G, PageRows>(p, next, group);
-  }
+  if (warp < kFoldWarps) {
 #if __CUDA_ARCH__ >= 900
-  if constexpr (Cluster > 1) cluster_wait();
+    if constexpr (Cluster > 1) cluster_wait();
 #endif
-
-  std::uint32_t round = 0;
-#pragma unroll 1
-  for (; index < list.count; index += list.stride, ++round) {
-    const bool more = index + list.stride < list.count;
-#pragma unroll 1
-    for (int tile = 0; tile < tiles_here; ++tile) {
-      const int channel = (first_tile + tile) * kTileChannels + 4 * quad;
-      const bool last = tile == tiles_here - 1;
-      Folded folded[4];
-      if (tile == 0) wait_for_copies();
-      fold_tile<G, S, P, Fast, kKeepsApe<Cluster>>(p, entry, group, channel, ape_kept, rows,
-                                                   folded);
-      *reinterpret_cast<float4*>(&sh.magic[group][4 * quad]) = {folded[0].magic, folded[1].magic,
-                                                                folded[2].magic, folded[3].magic};
-      *reinterpret_cast<float4*>(&sh.weight[group][4 * quad]) = {
-          folded[0].weight, folded[1].weight, folded[2].weight, folded[3].weight};
-      auto* values = reinterpret_cast<double2*>(&sh.value[group][4 * quad]);
-      values[0] = {folded[0].value, folded[1].value};
-      values[1] = {folded[2].value, folded[3].value};
-      if (!last || more) {
-        const int upcoming = (last ? first_tile : first_tile + tile + 1) * kTileChannels;
-        PlanEntry e = entry;
-        std::int32_t page = next_page;
-        if (last) {
-          e = next;
-          fetch_smaller(e, (round + 1) & 1U);
-        } else {
-          page = group_page<G, PageRows>(p, entry, group);
-        }
-        issue_rows<G, S, P, PageRows>(p, e, page, group, upcoming + 4 * quad, rows);
-      }
-      __syncthreads();
-      const int c = tid / 4;
-      const float pooled = combine_groups<G>(sh, c, tid % 4);
-      if (tid % 4 == 0) {
-        sh.pooled[tile * kTileChannels + c] = pooled;
-        if (p.output == Output::compressed) {
-          p.compressed[entry.token * p.compressed_stride + (first_tile + tile) * kTileChannels +
-                       c] = pooled;
-        }
-      }
-      __syncthreads();
-    }
-    if (finishes && p.output == Output::cache) {
-      Quad x;
-      const float4 in = *reinterpret_cast<const float4*>(
-          &sh.pooled[(finish_tile - first_tile) * kTileChannels + 4 * quad]);
-      x = {{in.x, in.y, in.z, in.w}};
-      if (p.recipe.pooled_bf16) round_quad(x);
-      const float mine = tile_squares(x);
-      float s[8];
-      const std::uint32_t side = round & 1U;
-      if constexpr (Cluster > 1) {
+    fold_and_join<G, S, P, PageRows, Cluster, Fast>(p, b, list, warp);
+  } else {
 #if __CUDA_ARCH__ >= 900
-        // lane r of each tile tells block r; every block hears 8 tiles
-        if (tid % 16 < Cluster && (tiles_here > 1 || tid < 16)) {
-          const std::uint32_t slot = shared_address(&sh.squares[side][finish_tile]);
-          const std::uint32_t bar = shared_address(&sh.arrived[side]);
-          put_to_peer(peer_address(slot, tid % 16), mine, peer_address(bar, tid % 16));
-        }
-        if (tid == 0) barrier_expect(&sh.arrived[side], sizeof(sh.squares[0]));
-        barrier_wait(&sh.arrived[side], (round >> 1) & 1U);
+    if constexpr (Cluster > 1) cluster_wait();
 #endif
-      } else {
-        if (quad == 0) sh.squares[side][finish_tile] = mine;
-        asm volatile("bar.sync 1, 128;" ::: "memory");
-      }
-#pragma unroll
-      for (int i = 0; i < 8; ++i)
-        s[i] = sh.squares[side][i];
-      const std::int64_t kv_slot = sh.late[side][tid].kv_slot;
-      if (kv_slot >= 0) {
-        const float scale = numerics::rms_scale(sum_tiles(s), G::head_dim, p.eps);
-        norm_rope_quad(p, x, scale, sh.norm[tid], sh.late[side][tid], finish_tile == G::tiles - 1);
-        if (tiles_here > 1 || tid < 16) {
-          store_tile<G>(p, x, finish_tile, quad, row_target<CacheRows>(p, kv_slot));
-        }
-      }
-    }
-    entry = next;
-    if (index + 2 * list.stride < list.count) {
-      next = list.entries[index + 2 * list.stride];
-      next_page = group_page<G, PageRows>(p, next, group);
-    }
+    if (p.output == Output::cache) finish_rows<G, CacheRows, Cluster>(p, b, list, weight);
   }
   let_successor_start();
 }
@@ -342,9 +326,16 @@ inline constexpr bool kHasClusters = false;
 #endif
 
 template <class G, class S, class P, int PageRows, int CacheRows, int Cluster, bool Fast>
-__global__ void __launch_bounds__(kHcaThreads, 1) hca_kernel(const __grid_constant__ FoldParams p) {
+__global__ void __launch_bounds__(kHcaThreads, 2) hca_kernel(const __grid_constant__ FoldParams p) {
   if constexpr ((Cluster > 1) == kHasClusters) {
-    fold_windows<G, S, P, PageRows, CacheRows, Cluster, Fast>(p);
+    if (static_cast<int>(blockIdx.x) < p.fold_blocks) {
+      fold_windows<G, S, P, PageRows, CacheRows, Cluster, Fast>(p);
+    } else {
+      extern __shared__ uint4 dynamic[];
+      save_rows<G, S, P, kHcaThreads>(p, static_cast<int>(blockIdx.x) - p.fold_blocks,
+                                      static_cast<int>(gridDim.x) - p.fold_blocks,
+                                      reinterpret_cast<SaveItem*>(dynamic));
+    }
   } else {
     __trap();
   }

@@ -10,6 +10,14 @@ namespace pleat::cuda {
 inline constexpr int kHcaPageRows = 8;   ///< state pages of the special layout
 inline constexpr int kHcaCacheRows = 2;  ///< rows of a cache page of 256 tokens
 
+inline constexpr int kHcaSharedLimit =
+    HcaMemory::ape + HcaMemory::ape_bytes + HcaMemory::found_bytes;
+
+inline int hca_shared(const FoldParams& p) {
+  return HcaMemory::ape + (p.ape != nullptr ? HcaMemory::ape_bytes : 0) +
+         (p.plan == nullptr ? HcaMemory::found_bytes : 0);
+}
+
 /// What the first launch of a kernel finds out: its shared memory raised, and how many clusters the
 /// device runs at once (GPCs differ in size, so it is not the multiprocessors' number that says
 /// it).
@@ -21,7 +29,7 @@ struct Resident {
 template <class Kernel>
 Resident resident_clusters(Kernel* kernel, int cluster, int shared) {
   Resident r;
-  r.error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
+  r.error = allow_shared(kernel, kHcaSharedLimit);
   if (r.error != cudaSuccess) return r;
   cudaLaunchAttribute attribute{};
   attribute.id = cudaLaunchAttributeClusterDimension;
@@ -41,17 +49,24 @@ Resident resident_clusters(Kernel* kernel, int cluster, int shared) {
 template <class S, class P, int PageRows, int CacheRows, int Cluster, bool Fast>
 cudaError_t launch_hca_kernel(const FoldParams& p, const FoldTuning& t, cudaStream_t stream) {
   auto* kernel = hca_kernel<Hca, S, P, PageRows, CacheRows, Cluster, Fast>;
-  constexpr int shared = kApeBytes<Hca, Cluster>;
+  const int shared = hca_shared(p);
   FoldParams q = p;
   if constexpr (Cluster > 1) {
-    static const Resident resident = resident_clusters(kernel, Cluster, shared);
-    if (resident.error != cudaSuccess) return resident.error;
-    if (p.plan != nullptr && resident.clusters > 0) {
+    // with and without a position bias
+    static const Resident resident[2] = {
+        resident_clusters(kernel, Cluster, HcaMemory::ape),
+        resident_clusters(kernel, Cluster, HcaMemory::ape + HcaMemory::ape_bytes)};
+    const Resident& r = resident[p.ape != nullptr ? 1 : 0];
+    if (r.error != cudaSuccess) return r.error;
+    if (p.plan != nullptr && r.clusters > 0) {
       // clusters that wait for others to end would double the time: fewer, with a loop
       const int wanted = t.fold_blocks / Cluster;
-      const int rounds = (wanted + resident.clusters - 1) / resident.clusters;
+      const int rounds = (wanted + r.clusters - 1) / r.clusters;
       q.fold_blocks = rounds > 1 ? (wanted + rounds - 1) / rounds * Cluster : t.fold_blocks;
     }
+  } else {
+    static const cudaError_t ready = allow_shared(kernel, kHcaSharedLimit);
+    if (ready != cudaSuccess) return ready;
   }
   return launch(kernel, q.fold_blocks + t.save_blocks, kHcaThreads, Cluster, shared, t.chained,
                 stream, q);

@@ -23,6 +23,12 @@ struct Types {
   bool projection_bf16 = false;
 };
 
+/// More shared memory than 48 KiB is a kernel's to ask for, once.
+template <class Kernel>
+cudaError_t allow_shared(Kernel* kernel, int bytes) {
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+}
+
 template <class... Params>
 cudaError_t launch(void (*kernel)(Params...), int blocks, int threads, int cluster, int shared,
                    bool chained, cudaStream_t stream, const Params&... params) {

@@ -57,11 +57,10 @@ struct FoldParams {
   std::int32_t scale_bytes;
   Output output;
   bool norm_bf16;
-  bool save;  ///< blocks past fold_blocks write state rows
+  bool writes_through;  ///< the fold writes state rows that it reads (write_through.cuh)
   StatePolicy policy;
   std::int32_t rollback;
-  std::int32_t fold_blocks;
-  std::int32_t chunk;  ///< tokens a planless block looks through
+  std::int32_t fold_blocks;  ///< blocks past these write state rows
 };
 
 }  // namespace pleat::cuda

@@ -83,7 +83,7 @@ __device__ __forceinline__ WindowList plan_windows(const FoldParams& p, std::int
 template <class G>
 __device__ __forceinline__ WindowList scan_chunk(const FoldParams& p, std::int32_t chunk_index,
                                                  std::int32_t first, std::int32_t stride,
-                                                 PlanEntry (&found)[kScanThreads]) {
+                                                 PlanEntry* found) {
   __shared__ std::int32_t counts[kScanThreads / 32];
   const int tid = static_cast<int>(threadIdx.x);
   const std::int32_t t = chunk_index * kScanThreads + tid;

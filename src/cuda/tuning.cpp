@@ -19,7 +19,7 @@ constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) {
 std::int64_t resident_blocks(Op op, const Geometry& g, const DeviceTraits& device) {
   if (op == Op::norm_rope_store) return 8LL * device.multiprocessors;
   if (g == Hca::value) return device.clusters ? 1LL << 24 : device.multiprocessors;
-  return 2LL * device.multiprocessors;
+  return 4LL * device.multiprocessors;
 }
 
 bool folds(Op op) {
@@ -89,7 +89,7 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
     t.fold_blocks = 0;
   }
   if (saves(op)) {
-    const std::int64_t rows_in_flight = g.row_width() >= 2048 ? 1 : 4;
+    const std::int64_t rows_in_flight = g.row_width() >= 2048 ? 1 : 4;  // of a block
     const std::int64_t most = 2LL * device.multiprocessors;
     const std::int64_t blocks = std::min(divide_up(tokens, rows_in_flight), most);
     t.save_blocks = static_cast<int>(divide_up(blocks, t.cluster) * t.cluster);

@@ -67,9 +67,10 @@ PLEAT_HD Pair two_sum(float a, float b) {
   return {sum, (a - (sum - part)) + (b - part)};
 }
 
-PLEAT_HD Pair operator+(Pair a, Pair b) {
-  const Pair s = two_sum(a.high, b.high);
-  return {s.high, (a.low + b.low) + s.low};
+/// A double to twice the digits of a float.
+PLEAT_HD Pair pair_of(double x) {
+  const float high = static_cast<float>(x);
+  return {high, static_cast<float>(x - static_cast<double>(high))};
 }
 
 /// One group of rows of one channel, folded. Softmax averages cancel, and what is left must still
@@ -113,6 +114,18 @@ PLEAT_HD void close_group(Folded& g, float anchor) {
 /// groups 2^-126 below and farther, which count as that far below.
 PLEAT_HD float group_factor(float magic, float top) {
   return pow2_of_whole(larger(top - magic, -126.0F));
+}
+
+/// A group of a window of several, at the window's scale.
+struct Joined {
+  double weight;
+  double value;
+};
+
+PLEAT_HD Joined at_scale_of(const Folded& g, float top) {
+  const float f = group_factor(g.magic, top);
+  return {static_cast<double>(f * (g.weight + g.weight_rest)),
+          static_cast<double>(f * g.value) + static_cast<double>(f * g.value_rest)};
 }
 
 /// \p high, or the neighbour on the side of \p low, whichever is odd: rounded again to fewer bits,

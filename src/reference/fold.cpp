@@ -55,14 +55,15 @@ float pool_channel(std::span<const float> kv, std::span<const Score> score, std:
     return pooled_of({group[0].value, group[0].value_rest}, {group[0].weight, group[0].weight_rest},
                      odd);
   }
-  Pair weight[1024 * 2 / kGroupRows] = {};
-  Pair value[1024 * 2 / kGroupRows] = {};
+  double weight[1024 * 2 / kGroupRows] = {};
+  double value[1024 * 2 / kGroupRows] = {};
   for (int g = 0; g < groups; ++g) {
-    const float f = group_factor(group[g].magic, top);
-    weight[g] = {f * (group[g].weight + group[g].weight_rest), 0.0F};
-    value[g] = {f * group[g].value, f * group[g].value_rest};
+    const Joined j = at_scale_of(group[g], top);
+    weight[g] = j.weight;
+    value[g] = j.value;
   }
-  return pooled_of(sum_neighbours(value, groups), sum_neighbours(weight, groups), odd);
+  return pooled_of(pair_of(sum_neighbours(value, groups)), pair_of(sum_neighbours(weight, groups)),
+                   odd);
 }
 
 void norm_rope(const Compressor& c, const TensorView& weight, const float* rope_row, float* row) {

@@ -132,10 +132,6 @@ HWY_INLINE PairVec TwoSum(VF a, VF b) {
   const VF part = hn::Sub(sum, a);
   return {sum, hn::Add(hn::Sub(a, hn::Sub(sum, part)), hn::Sub(b, part))};
 }
-HWY_INLINE PairVec AddPairs(PairVec a, PairVec b) {
-  const PairVec s = TwoSum(a.high, b.high);
-  return {s.high, hn::Add(hn::Add(a.low, b.low), s.low)};
-}
 
 /// numerics::Folded.
 struct FoldedVec {

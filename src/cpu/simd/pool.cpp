@@ -239,16 +239,29 @@ FoldGroupFunction ChooseFold(const RowGroup& g) {
 /// in binary, equal partial sums join as soon as there are two.
 class NeighbourSum {
  public:
-  HWY_INLINE void Add(PairVec x, int index) {
+  HWY_INLINE void Add(VD x, int index) {
     for (; (index & 1) != 0; index >>= 1)
-      x = AddPairs(stack_[--depth_], x);
+      x = hn::Add(stack_[--depth_], x);
     stack_[depth_++] = x;
   }
-  [[nodiscard]] HWY_INLINE PairVec Total() const { return stack_[0]; }
+  [[nodiscard]] HWY_INLINE VD Total() const { return stack_[0]; }
 
  private:
-  PairVec stack_[12];
+  VD stack_[12];
   int depth_ = 0;
+};
+
+/// Sums of a vector of channels, its halves apart.
+struct NeighbourSums {
+  NeighbourSum low;
+  NeighbourSum high;
+
+  /// numerics::pair_of.
+  [[nodiscard]] HWY_INLINE PairVec Total() const {
+    const VF x = ToFloats(low.Total(), high.Total());
+    return {x,
+            ToFloats(hn::Sub(low.Total(), LowerDouble(x)), hn::Sub(high.Total(), UpperDouble(x)))};
+  }
 };
 
 /// Joins the groups of a window: each is brought from its own scale to the largest's.
@@ -266,13 +279,18 @@ void Combine(const float* HWY_RESTRICT partial, const PoolShape& shape,
     VF top = hn::Set(d, __builtin_inff());
     for (int g = 0; g < n; ++g)
       top = hn::Min(top, part(g, 0));
-    NeighbourSum weight;
-    NeighbourSum value;
+    NeighbourSums weight;
+    NeighbourSums value;
     PLEAT_UNROLL(16)
     for (int g = 0; g < n; ++g) {
       const VF f = GroupFactor(part(g, 0), top);
-      weight.Add({hn::Mul(f, part(g, 1)), hn::Zero(d)}, g);
-      value.Add({hn::Mul(f, part(g, 2)), hn::Mul(f, part(g, 3))}, g);
+      const VF w = hn::Mul(f, part(g, 1));
+      const VF v = hn::Mul(f, part(g, 2));
+      const VF rest = hn::Mul(f, part(g, 3));
+      weight.low.Add(LowerDouble(w), g);
+      weight.high.Add(UpperDouble(w), g);
+      value.low.Add(hn::Add(LowerDouble(v), LowerDouble(rest)), g);
+      value.high.Add(hn::Add(UpperDouble(v), UpperDouble(rest)), g);
     }
     hn::StoreU(PooledOf(value.Total(), weight.Total(), shape.odd), d, pooled + c);
   }
