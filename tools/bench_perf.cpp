@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "tools/bench_suite.hpp"
@@ -41,6 +42,13 @@ nlohmann::ordered_json device_json() {
 /// plan and norm_rope_store weigh no scores: there is nothing that fast could change.
 bool weighs_scores(const PerfRow& row) {
   return row.op != Op::plan && row.op != Op::norm_rope_store && row.op != Op::save_state;
+}
+
+bool is_asked(const PerfRow& row, const std::vector<std::string>& names) {
+  const std::string name = row.name;
+  return names.empty() || std::any_of(names.begin(), names.end(), [&](const std::string& part) {
+           return name.find(part) != std::string::npos;
+         });
 }
 
 nlohmann::ordered_json measure_row(const PerfRow& row) {
@@ -90,8 +98,9 @@ nlohmann::ordered_json run_perf_suite(const BenchOptions& options) {
   fmt::print("{:33} {:>8} {:>8} {:>8} {:>9} {:>6} {:>6} {:>8} {:>8}\n", "workload", "us p20", "p50",
              "p80", "MB", "TB/s", "limit", "fast us", "target");
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-  for (const PerfRow& row : perf_rows())
-    rows.push_back(measure_row(row));
+  for (const PerfRow& row : perf_rows()) {
+    if (is_asked(row, options.rows)) rows.push_back(measure_row(row));
+  }
   report["rows"] = rows;
   return report;
 }

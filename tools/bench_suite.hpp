@@ -17,6 +17,7 @@ struct BenchOptions {
   std::vector<std::string> geometries;
   std::vector<std::string> ops;
   std::vector<std::int64_t> windows;
+  std::vector<std::string> rows;  ///< of the workload table: those whose names hold one of these
   std::string recipe = "vllm";
   ExecOptions exec;
   double seconds = 0.4;  ///< of measuring, for each row

@@ -93,6 +93,10 @@ void add_bench(CLI::App& app, int& exit_code) {
                    "4096 for csa and indexer")
       ->check(CLI::Range(4, 8192))
       ->option_text("N");
+  command
+      ->add_option("--row", options->rows,
+                   "Of the workload table, only rows whose name holds this; may be repeated")
+      ->option_text("TEXT");
   command->add_option("--recipe", options->recipe, "Whose roundings to follow")
       ->check(CLI::IsMember({"deepseek", "vllm", "vllm_triton", "sglang"}))
       ->capture_default_str();
