@@ -66,8 +66,13 @@ foreach(_test IN LISTS _pleat_tests)
     target_compile_definitions(${_name} PRIVATE PLEAT_PROGRAM="$<TARGET_FILE:pleat_cli>")
     add_dependencies(${_name} pleat_cli)
   endif()
+  # Those that take gigabytes of the GPU take turns.
+  set(_lock)
+  if(_name MATCHES "^cuda\\.far_")
+    set(_lock RESOURCE_LOCK gpu_memory)
+  endif()
   gtest_discover_tests(${_name} TEST_PREFIX ${_name}: NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60
-                       PROPERTIES LABELS ${_labels} TIMEOUT 600)
+                       PROPERTIES LABELS ${_labels} TIMEOUT 600 ${_lock})
 endforeach()
 
 foreach(_part IN ITEMS PleatHeaderTests PleatCompileFailTests PleatConsumerTest PleatScriptTests)
