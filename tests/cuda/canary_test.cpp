@@ -5,6 +5,7 @@
 #include <pleat/pleat.hpp>
 
 #include <algorithm>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,10 @@ struct Kind {
   std::vector<RequestSpan> requests;  ///< history and none, windows closed once, often, not at all
   std::int64_t tokens;
 };
+
+void PrintTo(const Kind& k, std::ostream* out) {
+  *out << k.name;
+}
 
 const Kind kKinds[] = {
     {"hca",
