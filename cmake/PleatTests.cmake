@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # One GoogleTest program per tests/**/*_test.cpp, named after its path below tests/.
-# tests/cuda/ is built only with CUDA and carries the label gpu; its tests skip without a GPU.
+# tests/cuda/ is built only with CUDA and carries the label gpu; its tests skip without a GPU. Other
+# .cu files there are kernels of the tests' own, for all of its programs.
 include(GoogleTest)
 find_package(GTest REQUIRED)
 find_package(rapidcheck QUIET)
@@ -28,6 +29,16 @@ else()
   add_library(pleat_test_support ALIAS pleat_test_deps)
 endif()
 
+set(_pleat_test_kernels)
+if(PLEAT_HAVE_CUDA)
+  file(GLOB_RECURSE _pleat_test_kernels CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/cuda/*.cu)
+  list(FILTER _pleat_test_kernels EXCLUDE REGEX "_test\\.cu$")
+endif()
+if(_pleat_test_kernels)
+  add_library(pleat_test_kernels STATIC ${_pleat_test_kernels})
+  target_link_libraries(pleat_test_kernels PUBLIC pleat_test_deps CUDA::cudart_static)
+endif()
+
 file(GLOB_RECURSE _pleat_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/*_test.cpp
      ${PROJECT_SOURCE_DIR}/tests/*_test.cu)
 list(FILTER _pleat_tests EXCLUDE REGEX "/tests/(compile_fail|consumer)/")
@@ -44,6 +55,9 @@ foreach(_test IN LISTS _pleat_tests)
   endif()
   add_executable(${_name} ${_test})
   target_link_libraries(${_name} PRIVATE pleat_test_support GTest::gtest_main)
+  if(_labels STREQUAL "gpu" AND TARGET pleat_test_kernels)
+    target_link_libraries(${_name} PRIVATE pleat_test_kernels)
+  endif()
   if(PLEAT_HAVE_CUDA)
     target_link_libraries(${_name} PRIVATE CUDA::cudart_static)
   endif()
@@ -52,8 +66,13 @@ foreach(_test IN LISTS _pleat_tests)
     target_compile_definitions(${_name} PRIVATE PLEAT_PROGRAM="$<TARGET_FILE:pleat_cli>")
     add_dependencies(${_name} pleat_cli)
   endif()
+  # Those that take gigabytes of the GPU take turns.
+  set(_lock)
+  if(_name MATCHES "^cuda\\.far_")
+    set(_lock RESOURCE_LOCK gpu_memory)
+  endif()
   gtest_discover_tests(${_name} TEST_PREFIX ${_name}: NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60
-                       PROPERTIES LABELS ${_labels} TIMEOUT 600)
+                       PROPERTIES LABELS ${_labels} TIMEOUT 600 ${_lock})
 endforeach()
 
 foreach(_part IN ITEMS PleatHeaderTests PleatCompileFailTests PleatConsumerTest PleatScriptTests)

@@ -20,7 +20,8 @@ void must(cudaError_t e) {
   if (e != cudaSuccess) throw std::runtime_error(cudaGetErrorString(e));
 }
 
-/// Copies wait for what was launched before, so a test reads what its calls have written.
+/// Copies wait for what was launched on the default stream before, so a test reads what its calls
+/// have written; a test with streams of its own waits for those first.
 class CudaMemory final : public Memory {
  public:
   void* allocate(std::size_t bytes) override {
@@ -30,7 +31,10 @@ class CudaMemory final : public Memory {
   }
   void release(void* p) override { cudaFree(p); }
   void write(void* to, const void* from, std::size_t bytes) override {
-    if (bytes > 0) must(cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice));
+    if (bytes == 0) return;
+    must(cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice));
+    // From pageable memory the copy may still be under way; a non-blocking stream would not wait.
+    must(cudaStreamSynchronize(nullptr));
   }
   void read(void* to, const void* from, std::size_t bytes) override {
     if (bytes > 0) must(cudaMemcpy(to, from, bytes, cudaMemcpyDeviceToHost));

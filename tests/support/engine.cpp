@@ -6,7 +6,8 @@
 
 #include <cstring>
 
-#include "api/plan_layout.hpp"
+#include "support/layer_buffers.hpp"
+#include "support/plan_bytes.hpp"
 #include "support/random.hpp"
 
 namespace pleat::test {
@@ -19,15 +20,6 @@ std::uint64_t digest(const void* data, std::size_t bytes, std::uint64_t h) {
   return h;
 }
 
-/// Only what means something: the header, and as many entries and saves as it says.
-std::uint64_t digest_of_plan(Bytes bytes, std::int64_t capacity) {
-  const PlanPointers p = plan_pointers(bytes.data(), capacity);
-  std::uint64_t h = digest(p.header, offsetof(PlanHeader, reserved), 1);
-  h = digest(p.entries, static_cast<std::size_t>(p.header->closing) * sizeof(PlanEntry), h);
-  if (p.header->saves > 0) h = digest(p.saves, static_cast<std::size_t>(p.header->saves) * 4, h);
-  return h;
-}
-
 class Runner {
  public:
   Runner(const Layer& layer, const EngineShape& shape, const Schedule& schedule, const Exec& exec)
@@ -37,62 +29,22 @@ class Runner {
         exec_(exec),
         memory_(memory_of(exec.backend)),
         random_(hash_of(shape.seed, 13, 13, 13)),
-        ape_(memory_, layer.ape(), misalign(16)),
-        norm_(memory_, layer.norm(), misalign(16)),
-        rope_(memory_, layer.rope(), misalign(16)),
-        scale_(memory_, std::vector<float>{layer.fp8_scale()}, misalign(4)),
-        state_(memory_, state_bytes(schedule), 0xFF, misalign(16)),
-        cache_(memory_, cache_bytes(schedule), 0xFF, misalign(16)) {
-    const LayerShape& s = layer.shape();
-    call_.compressor = s.compressor;
-    call_.write = shape.write;
-    call_.state.layout = shape.layout;
-    call_.state.pages = TensorView::paged(state_.data(), s.state, schedule.state_pages,
-                                          shape.state_rows, g_.row_width(), state_stride());
-    const std::int64_t row_bytes = row_layout(s.compressor.row_format, g_).row_bytes();
-    call_.cache = TensorView::paged(cache_.data(), DType::u8, schedule.cache_pages,
-                                    shape.cache_rows, row_bytes, cache_stride());
-    if (g_.ape) {
-      call_.weights.ape = TensorView::packed(ape_.data(), DType::f32, g_.ratio, g_.state_width());
-    }
-    call_.weights.norm = TensorView::packed(norm_.data(), s.norm, g_.head_dim);
-    call_.weights.rope = TensorView::packed(rope_.data(), DType::f32, s.positions, g_.rope_dim);
-    call_.weights.fp8_scale = TensorView::packed(scale_.data(), DType::f32, 1);
-  }
+        buffers_(memory_, layer, shape, schedule.state_pages, schedule.cache_pages, random_),
+        call_(buffers_.call(layer, shape)) {}
 
   Outcome run(const Schedule& schedule) {
     for (const Step& step : schedule.steps) {
       run_step(step);
       if (!out_.status.ok() || !out_.fault.empty()) break;
     }
-    for (const auto* input : {&ape_, &norm_, &rope_, &scale_}) {
-      if (!input->unchanged()) fault("weights were written to");
-    }
-    if (!state_.guards_intact()) fault("bytes beside the state were written");
-    if (!cache_.guards_intact()) fault("bytes beside the cache were written");
-    out_.state = state_.download();
-    out_.cache = cache_.download();
+    if (const std::string bad = buffers_.damage(); !bad.empty()) fault(bad);
+    out_.state = buffers_.state.download();
+    out_.cache = buffers_.cache.download();
     return std::move(out_);
   }
 
  private:
-  std::size_t misalign(std::int64_t unit) {
-    return static_cast<std::size_t>(unit * random_.below(64 / unit));
-  }
-  [[nodiscard]] std::int64_t state_stride() const {
-    return shape_.state_rows * g_.row_width() + shape_.state_gap;
-  }
-  [[nodiscard]] std::int64_t cache_stride() const {
-    const RowLayout layout = row_layout(layer_.shape().compressor.row_format, g_);
-    // The attention formats want whole 16-byte vectors.
-    return (layout.page_bytes(shape_.cache_rows) + 15) / 16 * 16 + shape_.cache_gap;
-  }
-  [[nodiscard]] std::size_t state_bytes(const Schedule& s) const {
-    return static_cast<std::size_t>(s.state_pages * state_stride() * size_of(layer_.shape().state));
-  }
-  [[nodiscard]] std::size_t cache_bytes(const Schedule& s) const {
-    return static_cast<std::size_t>(s.cache_pages * cache_stride());
-  }
+  std::size_t misalign(std::int64_t unit) { return misalignment(unit, random_); }
 
   void fault(const std::string& what) {
     if (out_.fault.empty()) out_.fault = fmt::format("step {}: {}", out_.digests.size(), what);
@@ -160,17 +112,8 @@ class Runner {
       return;
     }
     const Bytes planned = plan.download();
-    switch (shape_.path) {
-      case EngineShape::Path::step:
-        invoke(Op::step);
-        break;
-      case EngineShape::Path::fused:
-        invoke(Op::save_state) && invoke(Op::compress_store);
-        break;
-      case EngineShape::Path::split:
-        invoke(Op::save_state) && invoke(Op::compress) && invoke(Op::norm_rope_store);
-        break;
-    }
+    for (const Op op : ops_of(shape_.path))
+      invoke(op);
     if (!out_.status.ok()) return;
     for (const Buffer* b : {&positions, &requests, &state_slots, &kv_slots, &rows, &blocks_of}) {
       if (!b->unchanged() || !b->guards_intact()) fault("an input was written to");
@@ -180,7 +123,8 @@ class Runner {
     if (plan.download() != planned) fault("the plan was written to by another op than plan");
     const Bytes pooled = compressed.download();
     check_compressed(step, pooled, stride);
-    const std::uint64_t of_plan = shape_.plan ? digest_of_plan(planned, capacity) : 0;
+    const Bytes meaning = shape_.plan ? meaning_of_plan(planned, capacity) : Bytes{};
+    const std::uint64_t of_plan = digest(meaning.data(), meaning.size(), 1);
     out_.digests.push_back(digest(pooled.data(), pooled.size(), of_plan));
   }
 
@@ -204,12 +148,7 @@ class Runner {
   Exec exec_;
   Memory& memory_;
   Random random_;
-  Buffer ape_;
-  Buffer norm_;
-  Buffer rope_;
-  Buffer scale_;
-  Buffer state_;
-  Buffer cache_;
+  LayerBuffers buffers_;
   Call call_;
   Outcome out_;
 };

@@ -52,10 +52,10 @@ class Buffer {
   [[nodiscard]] bool guards_intact() const;
   /// Nothing was written since it was made or uploaded.
   [[nodiscard]] bool unchanged() const { return download() == before_; }
-
- private:
+  /// Replaces the content, of the same size; what unchanged() means from then on.
   void upload(const void* from);
 
+ private:
   Memory* memory_;
   std::size_t size_;
   std::size_t lead_;

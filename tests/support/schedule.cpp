@@ -172,23 +172,10 @@ class Player {
     return random_.pick<std::int64_t>({-1, 0, 1, kHighest, kLowest});
   }
 
-  /// Padding with garbage in every field, or with those of the token that would follow.
   void pad(const std::optional<StepToken>& after) {
     while (random_.chance(shape_.padding)) {
-      StepToken t;
-      if (after) t = *after;
       const bool mimics = after && random_.chance(0.5);
-      t.live = false;
-      t.state_slot = random_.pick<std::int64_t>({-1, -2, kLowest});
-      if (mimics) {
-        t.name.position += 1;
-      } else {
-        t.name.position = random_.pick<std::int64_t>(
-            {-1, -1000, kLowest, kHighest, g_.ratio - 1, 2 * g_.ratio - 1, 0});
-        t.table_row = static_cast<std::int32_t>(random_.pick<std::int64_t>({-1, 0, 1 << 30}));
-      }
-      t.kv_slot = random_.pick<std::int64_t>({-1, 0, 1, kHighest});
-      step_.tokens.push_back(t);
+      step_.tokens.push_back(garbage_token(g_, random_, mimics ? &*after : nullptr));
     }
   }
 
@@ -205,6 +192,22 @@ class Player {
 
 }  // namespace
 
+StepToken garbage_token(const Geometry& g, Random& random, const StepToken* before) {
+  StepToken t;
+  if (before != nullptr) t = *before;
+  t.live = false;
+  t.state_slot = random.pick<std::int64_t>({-1, -2, kLowest});
+  if (before != nullptr) {
+    t.name.position += 1;
+  } else {
+    t.name.position =
+        random.pick<std::int64_t>({-1, -1000, kLowest, kHighest, g.ratio - 1, 2 * g.ratio - 1, 0});
+    t.table_row = static_cast<std::int32_t>(random.pick<std::int64_t>({-1, 0, 1 << 30}));
+  }
+  t.kv_slot = random.pick<std::int64_t>({-1, 0, 1, kHighest});
+  return t;
+}
+
 std::string to_string(const EngineShape& s) {
   const char* path = s.path == EngineShape::Path::step    ? "step"
                      : s.path == EngineShape::Path::fused ? "save_state+compress_store"
@@ -217,6 +220,18 @@ std::string to_string(const EngineShape& s) {
       s.write.policy == StatePolicy::tail ? "tail" : "all", s.write.rollback, s.plan, s.state_rows,
       s.state_gap, s.cache_rows, s.cache_gap, s.row_gap, s.running, s.max_chunk, s.single, s.drafts,
       s.padding, s.skipped, s.tidy, s.seed);
+}
+
+std::vector<Op> ops_of(EngineShape::Path path) {
+  switch (path) {
+    case EngineShape::Path::step:
+      return {Op::step};
+    case EngineShape::Path::fused:
+      return {Op::save_state, Op::compress_store};
+    case EngineShape::Path::split:
+      return {Op::save_state, Op::compress, Op::norm_rope_store};
+  }
+  return {};
 }
 
 EngineShape random_shape(const Geometry& g, std::uint64_t seed) {

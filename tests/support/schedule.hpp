@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "support/layer.hpp"
+#include "support/random.hpp"
 
 namespace pleat::test {
 
@@ -41,6 +42,9 @@ struct EngineShape {
 
 std::string to_string(const EngineShape& shape);
 
+/// The ops of a path, in order, without the plan.
+std::vector<Op> ops_of(EngineShape::Path path);
+
 /// A shape with everything drawn, in which the geometry can work.
 EngineShape random_shape(const Geometry& g, std::uint64_t seed);
 
@@ -52,6 +56,9 @@ struct StepToken {
   std::int32_t table_row = 0;
   std::int64_t length_after = 0;  ///< of its request
 };
+
+/// Padding with garbage in every field, or with those of the token that would follow `before`.
+StepToken garbage_token(const Geometry& g, Random& random, const StepToken* before = nullptr);
 
 struct Step {
   std::vector<StepToken> tokens;

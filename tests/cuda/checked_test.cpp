@@ -1,0 +1,127 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <pleat/pleat.hpp>
+
+#include <string>
+
+#include "support/api_call.hpp"
+#include "support/gpu.hpp"
+#include "support/index_refusals.hpp"
+#include "support/memory.hpp"
+#include "support/moved_call.hpp"
+#include "support/plan_bytes.hpp"
+
+// Checked mode where the indices lie on the GPU: what the reference refuses is refused in the same
+// words, with the first bad token's name, and nothing on the device has changed.
+namespace pleat::test {
+namespace {
+
+Exec checked(Exec exec) {
+  exec.checked = true;
+  return exec;
+}
+
+Memory& device() {
+  return memory_of(Backend::cuda);
+}
+
+class CheckedOnGpu : public GpuTestWith<Refusal> {};
+
+TEST_P(CheckedOnGpu, RefusedByNameAndNothingIsWritten) {
+  const Refusal& r = GetParam();
+  ApiCall made(r.options);
+  if (r.op == Op::plan) made.call.plan.data = made.plan_memory();
+  Call bad = made.call;
+  Exec exec = checked(gpu_exec());
+  const Stream stream;
+  exec.stream = stream.get();
+  r.spoil(bad, exec);
+  const MovedCall moved(bad, device());
+  const Status s = run(r.op, moved.call, exec);
+  stream.wait();
+  EXPECT_EQ(s.code(), r.code) << s.message();
+  for (const std::string& word : r.words) {
+    EXPECT_THAT(s.message(), testing::HasSubstr(word));
+  }
+  EXPECT_EQ(s.message(), run(r.op, bad, checked({Backend::reference})).message());
+  EXPECT_TRUE(moved.untouched());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CheckedOnGpu, testing::ValuesIn(index_refusals()), title_of);
+
+class CheckedGpuCalls : public GpuTest {};
+
+// A good call passes and leaves the reference's bytes, with padding that holds nonsense.
+TEST_F(CheckedGpuCalls, GoodOnesPassWithEveryOp) {
+  for (const Geometry& g : {Hca::value, Csa::value, Indexer::value}) {
+    const RowFormat format = g == Indexer::value ? RowFormat::index_fp8 : RowFormat::fp8_mla;
+    for (const StateLayout layout : {StateLayout::paged, StateLayout::ring}) {
+      for (const bool tail : {false, true}) {
+        const ApiCallOptions options{g, Recipe::vllm, format, layout};
+        for (int op = 0; op < 6; ++op) {
+          SCOPED_TRACE(name(static_cast<Op>(op)));
+          ApiCall want(options);
+          ApiCall got(options);
+          for (ApiCall* c : {&want, &got}) {
+            if (tail) c->call.write = {StatePolicy::tail, 2};
+            if (static_cast<Op>(op) == Op::plan) c->call.plan.data = c->plan_memory();
+          }
+          const MovedCall moved(got.call, device());
+          ASSERT_EQ(run(static_cast<Op>(op), moved.call, checked(gpu_exec())).message(), "");
+          ASSERT_EQ(run(static_cast<Op>(op), want.call, {Backend::reference}).message(), "");
+          moved.bring_back();
+          if (static_cast<Op>(op) == Op::plan) {
+            const auto meaning = [](const ApiCall& c) {
+              const auto* plan = static_cast<const std::uint8_t*>(c.plan_memory());
+              return meaning_of_plan({plan, plan + plan_bytes(c.tokens())}, c.tokens());
+            };
+            EXPECT_EQ(meaning(got), meaning(want));
+          } else {
+            EXPECT_EQ(got.outputs(), want.outputs());
+          }
+        }
+      }
+    }
+  }
+}
+
+// Tokens that a kernel on the stream has yet to write are looked at when they are there.
+TEST_F(CheckedGpuCalls, WaitForTheStream) {
+  ApiCall good;
+  const MovedCall moved(good.call, device());
+  good.positions()[4] = -2;
+  const Stream stream;
+  Exec exec = checked(gpu_exec(stream));
+  const auto bytes = static_cast<std::size_t>(good.tokens()) * sizeof(std::int64_t);
+  const Buffer bad(device(), Bytes(reinterpret_cast<std::uint8_t*>(good.positions()),
+                                   reinterpret_cast<std::uint8_t*>(good.positions()) + bytes));
+  must(cudaMemcpyAsync(moved.call.batch.positions.data, bad.data(), bytes, cudaMemcpyDeviceToDevice,
+                       stream.get()));
+  const Status s = step(moved.call, exec);
+  EXPECT_EQ(s.code(), StatusCode::out_of_range);
+  EXPECT_THAT(s.message(), testing::HasSubstr("batch.positions[4]: expected from 0"));
+}
+
+// State and cache of one pool on the device: a page of both is refused there as on the host.
+TEST_F(CheckedGpuCalls, StateAndCacheOfOnePool) {
+  ApiCall good;
+  TensorView& cache = good.call.cache;
+  const std::int64_t stride = good.call.state.pages.stride[0] * 4;
+  cache.stride[0] = stride;
+  cache.data = shifted(good.call.state.pages.data, 2 * stride);
+  const MovedCall apart(good.call, device());
+  const Status s = step(apart.call, checked(gpu_exec()));
+  EXPECT_EQ(s.code(), StatusCode::out_of_range);
+  EXPECT_THAT(s.message(), testing::HasSubstr("slot 1 in state page 2"));
+  EXPECT_TRUE(apart.untouched());
+  cache.data = good.call.state.pages.data;  // pages 0 and 1, which the step does not touch
+  cache.shape[0] = 2;
+  const MovedCall together(good.call, device());
+  EXPECT_EQ(step(together.call, checked(gpu_exec())).message(), "");
+}
+
+}  // namespace
+}  // namespace pleat::test
