@@ -70,7 +70,6 @@ DType dtype_of(const std::string& text) {
 ReplayOptions options_of(const CommandLine& c) {
   ReplayOptions o = c.replay;
   o.exec = exec_of(c.exec);
-  if (c.exec.backend == "auto" && !replay_runs_on(o.exec.backend)) o.exec.backend = Backend::cpu;
   const auto recipe = named(kRecipes, c.recipe);
   if (!recipe) throw fail("--recipe: expected one of {}, got {}", names_of(kRecipes), c.recipe);
   o.recipe = *recipe;
