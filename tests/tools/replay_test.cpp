@@ -73,7 +73,7 @@ TEST(Replay, CountsTokensAndRows) {
   EXPECT_EQ(r.kinds[2].rows, csa);
   EXPECT_EQ(r.calls, 3 * r.steps);
   EXPECT_EQ(r.plans, 2 * r.steps) << "CSA and the indexer share a plan";
-  EXPECT_EQ(r.steps, r.steps_decode + std::ssize(r.mixed_seconds));
+  EXPECT_EQ(r.steps, r.steps_decode + std::ssize(r.mixed.seconds));
 }
 
 TEST(Replay, DigestDoesNotDependOnHowTheTokensCame) {
