@@ -34,7 +34,8 @@ constexpr const char* kAbout =
     "every layer. Projections come from a counter-based generator, so sampled rows can be made\n"
     "again alone, in float64, and judged. The digest is that of the rows of all requests: it does\n"
     "not depend on budgets, batches, drafts, threads, pages or backend.\n\n"
-    "Speeds count the compressor's time and bytes; generating projections is left out of both.";
+    "Speeds count the compressor's time and bytes; generating projections is left out of both.\n"
+    "On a GPU, events time the ops; its L2 may still hold projections, as after an engine's own.";
 
 constexpr const char* kExample =
     "Exit status: 0 verified (after Ctrl-C: so far), 1 verification failed, 2 could not run.\n\n"
