@@ -8,43 +8,29 @@
 
 #include <cuda_runtime_api.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <vector>
 
+#include "tools/cuda_handles.hpp"
+
 namespace pleat::tools {
 namespace {
-
-void must(cudaError_t error, const char* what) {
-  if (error != cudaSuccess) throw fail("{}: {}", what, cudaGetErrorString(error));
-}
 
 /// From the first byte to the end of the last page's stride.
 std::size_t bytes_of(const TensorView& v) {
   return static_cast<std::size_t>(v.shape[0] * v.stride[0] * size_of(v.dtype));
 }
 
-struct Free {
-  void operator()(void* p) const { cudaFree(p); }
-};
-using DeviceBuffer = std::unique_ptr<void, Free>;
-
-DeviceBuffer allocate(std::size_t bytes) {
-  void* p = nullptr;
-  must(cudaMalloc(&p, std::max<std::size_t>(bytes, 1)), "cudaMalloc");
-  return DeviceBuffer(p);
-}
-
 }  // namespace
 
 struct DeviceCall::Memory {
   Call call;
-  std::vector<DeviceBuffer> buffers;
-  DeviceBuffer plan;
+  std::vector<DeviceMemory> buffers;
+  DeviceMemory plan;
 
   void upload(TensorView& view) {
     if (!view.given()) return;
-    buffers.push_back(allocate(bytes_of(view)));
+    buffers.emplace_back(bytes_of(view));
     void* device = buffers.back().get();
     must(cudaMemcpy(device, view.data, bytes_of(view), cudaMemcpyHostToDevice), "cudaMemcpy");
     view.data = device;
@@ -62,7 +48,7 @@ DeviceCall::DeviceCall(const Call& host, std::int64_t plan_capacity)
         &c.weights.ape, &c.weights.norm, &c.weights.rope, &c.weights.fp8_scale}) {
     memory_->upload(*view);
   }
-  memory_->plan = allocate(static_cast<std::size_t>(plan_bytes(plan_capacity)));
+  memory_->plan = DeviceMemory(static_cast<std::size_t>(plan_bytes(plan_capacity)));
 }
 
 DeviceCall::~DeviceCall() = default;

@@ -11,43 +11,15 @@
 #include <string>
 #include <vector>
 
+#include "tools/cuda_handles.hpp"
 #include "tools/error.hpp"
 #include "tools/gpu_kernels.cuh"
 
 namespace pleat::tools {
 namespace {
 
-void must(cudaError_t e, const char* what) {
-  if (e != cudaSuccess) throw fail("{}: {}", what, cudaGetErrorString(e));
-}
-
 constexpr std::int64_t kRotation = 320LL << 20;  // bytes; the L2 has 50 to 60 MiB
 constexpr std::int64_t kLargest = 12LL << 30;    // of device memory for one row's buffers
-
-/// Device memory, freed with the object.
-class DeviceMemory {
- public:
-  explicit DeviceMemory(std::size_t bytes) {
-    void* p = nullptr;
-    must(cudaMalloc(&p, std::max<std::size_t>(bytes, 256)), "cudaMalloc");
-    memory_.reset(p);
-  }
-  [[nodiscard]] void* get() const { return memory_.get(); }
-
- private:
-  struct Free {
-    void operator()(void* p) const { cudaFree(p); }
-  };
-  std::unique_ptr<void, Free> memory_;
-};
-
-struct Stream {
-  cudaStream_t handle = nullptr;
-  Stream() { must(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking), "stream"); }
-  ~Stream() { cudaStreamDestroy(handle); }
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
-};
 
 /// Captures count launches into a graph and times its replays, per launch.
 Quantiles time_graph(cudaStream_t stream, std::int64_t count,
@@ -61,24 +33,19 @@ Quantiles time_graph(cudaStream_t stream, std::int64_t count,
     launch(i);
   must(cudaStreamEndCapture(stream, &graph), "capture");
   must(cudaGraphInstantiate(&exec, graph, 0), "instantiate");
-  cudaEvent_t begin = nullptr;
-  cudaEvent_t end = nullptr;
-  must(cudaEventCreate(&begin), "event");
-  must(cudaEventCreate(&end), "event");
+  const Event begin;
+  const Event end;
   std::vector<double> us;
   double spent = 0;
   for (int i = 0; i < 203 && (i < 13 || spent < 60e3); ++i) {
-    must(cudaEventRecord(begin, stream), "record");
+    begin.record(stream);
     must(cudaGraphLaunch(exec, stream), "launch");
-    must(cudaEventRecord(end, stream), "record");
-    must(cudaEventSynchronize(end), "replay");
-    float ms = 0;
-    must(cudaEventElapsedTime(&ms, begin, end), "elapsed");
-    spent += ms * 1e3;
-    if (i >= 3) us.push_back(ms * 1e3 / static_cast<double>(count));
+    end.record(stream);
+    end.wait();
+    const double took = seconds_between(begin, end) * 1e6;
+    spent += took;
+    if (i >= 3) us.push_back(took / static_cast<double>(count));
   }
-  cudaEventDestroy(begin);
-  cudaEventDestroy(end);
   cudaGraphExecDestroy(exec);
   cudaGraphDestroy(graph);
   return quantiles_of(us);
@@ -313,8 +280,7 @@ Quantiles measure_empty_launch() {
                     [&](std::int64_t) { must(do_nothing(stream.handle), "launch"); });
 }
 
-double measure_read_bandwidth() {
-  const std::size_t bytes = std::size_t{4} << 30;
+double measure_read_bandwidth(std::size_t bytes) {
   const DeviceMemory pool(bytes);
   must(fill_random(static_cast<float*>(pool.get()), bytes / 4, 3, nullptr), "fill");
   must(cudaDeviceSynchronize(), "fill");

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <memory>
+#include <cstddef>
 #include <pleat/pleat.hpp>
 
 #include "tools/perf_rows.hpp"
@@ -29,7 +29,7 @@ PerfMeasurement measure_gpu(const PerfRow& row, Variant variant, bool with_plan)
 
 /// Time of a graph's kernel that does nothing, in microseconds.
 Quantiles measure_empty_launch();
-/// Bandwidth of a pure read of 4 GiB, in TB/s.
-double measure_read_bandwidth();
+/// Bandwidth of a pure read of so many bytes, in TB/s; several times the L2, or it means nothing.
+double measure_read_bandwidth(std::size_t bytes = std::size_t{4} << 30);
 
 }  // namespace pleat::tools

@@ -6,9 +6,8 @@
 #include <chrono>
 #include <numeric>
 
-#include "cpu/thread_pool.hpp"
 #include "tools/error.hpp"
-#include "tools/read_limit.hpp"
+#include "tools/replay_call.hpp"
 #include "tools/replay_pools.hpp"
 #include "tools/replay_step.hpp"
 
@@ -117,13 +116,15 @@ void Replayer::run_step(const Step& step) {
   const double ops = std::accumulate(seconds.ops.begin(), seconds.ops.end(), seconds.plans);
   report_.compressor_seconds += ops;
   report_.generator_seconds += seconds.generator;
-  (step.decode_only ? report_.decode_seconds : report_.mixed_seconds).push_back(ops);
+  StepTimes& times = step.decode_only ? report_.decode : report_.mixed;
+  times.seconds.push_back(ops);
   for (std::size_t k = 0; k < setup_.model.kinds.size(); ++k) {
+    const std::int64_t bytes = builder_.bytes(k, step) * setup_.model.kinds[k].layers;
     report_.kinds[k].seconds += seconds.ops[k];
-    report_.kinds[k].bytes += builder_.bytes(k, step) * setup_.model.kinds[k].layers;
+    report_.kinds[k].bytes += bytes;
+    times.bytes += bytes;
   }
-  const std::int64_t calls_per_layer = options_.op == ReplayOp::step ? 1 : 3;
-  report_.calls += calls_per_layer * static_cast<std::int64_t>(setup_.model.layers.size());
+  report_.calls += std::ssize(ops_of(options_.op)) * std::ssize(setup_.model.layers);
   report_.plans += plans_;
   report_.steps += 1;
   report_.steps_decode += step.decode_only;
@@ -172,6 +173,10 @@ ReplayReport Replayer::run() {
   const Model& model = setup_.model;
   report_.requests = static_cast<std::int64_t>(requests_.size());
   report_.verify = options_.verify;
+  if (options_.exec.backend == Backend::cuda) {
+    for (const Op op : ops_of(options_.op))
+      report_.launches_per_layer += launches_of(op, StateLayout::paged);
+  }
   report_.kinds.resize(model.kinds.size());
   done_.assign(static_cast<std::size_t>(setup_.requests), false);
 
@@ -205,12 +210,10 @@ void Replayer::finish_report() {
     kind.row_format = pleat::name(spec.compressor.row_format);
     kind.code = device_->describe(k);
     kind.layers = spec.layers;
-    kind.state_bytes =
-        spec.layers * setup_.state_pages[k] * spec.state_page_stride * size_of(setup_.state);
-    kind.cache_bytes = spec.layers * setup_.kv_pages[k] * spec.kv_page_stride;
+    kind.state_bytes = spec.layers * state_of(setup_, k).bytes();
+    kind.cache_bytes = spec.layers * cache_of(setup_, k).bytes();
     kind.verified = verifier_.totals()[k];
-    report_.projection_bytes +=
-        setup_.max_tokens * spec.compressor.geometry.row_width() * size_of(setup_.projection);
+    report_.projection_bytes += projection_bytes(setup_, k);
   }
   const std::vector<std::uint64_t> when_final = device_->digests(DigestOf::final_rows);
   const std::vector<std::uint64_t> when_finished = device_->digests(DigestOf::finished_rows);
@@ -238,6 +241,11 @@ std::int64_t ReplayReport::bytes() const {
   return n;
 }
 
+double ReplayReport::share_of_limit(std::int64_t bytes, double seconds) const {
+  if (read_limit_gbs <= 0 || seconds <= 0) return 0;
+  return static_cast<double>(bytes) / (read_limit_gbs * 1e9) / seconds;
+}
+
 bool ReplayReport::ok() const {
   return changed_requests == 0 && stray_bytes == 0 &&
          std::all_of(kinds.begin(), kinds.end(),
@@ -262,9 +270,7 @@ ReplayReport replay(const std::vector<TraceRequest>& requests, const ReplayOptio
   check_options(options);
   Replayer replayer(requests, options, hooks);
   double limit = 0;
-  if (options.measure_limit) {
-    limit = measure_read_limit(cpu::thread_count(options.exec.threads));
-  }
+  if (options.measure_limit) limit = measure_read_limit_of(options.exec);
   ReplayReport report = replayer.run();
   report.read_limit_gbs = limit;
   return report;

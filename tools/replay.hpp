@@ -49,6 +49,12 @@ struct KindReport {
   VerifyTotals verified;
 };
 
+/// Steps of one sort.
+struct StepTimes {
+  std::vector<double> seconds;  ///< the compressor's, all layers, of each
+  std::int64_t bytes = 0;       ///< that the ops of all of them read and wrote
+};
+
 struct ReplayReport {
   bool interrupted = false;
   std::int64_t requests = 0;
@@ -57,7 +63,8 @@ struct ReplayReport {
   std::int64_t steps_decode = 0;
   std::int64_t tokens = 0;  ///< through the compressor, rejected drafts included
   std::int64_t drafts_rejected = 0;
-  std::int64_t calls = 0;  ///< of ops, plans not among them
+  std::int64_t calls = 0;               ///< of ops, plans not among them
+  std::int64_t launches_per_layer = 0;  ///< kernels of one layer's step; 0: no GPU
   std::int64_t plans = 0;
   std::int64_t peak_running = 0;
   double virtual_seconds = 0;  ///< in the trace's time
@@ -67,8 +74,8 @@ struct ReplayReport {
   double verify_seconds = 0;
   double read_limit_gbs = 0;  ///< 0: not measured
   std::int64_t projection_bytes = 0;
-  std::vector<double> decode_seconds;  ///< compressor time of each decode-only step, all layers
-  std::vector<double> mixed_seconds;   ///< of the others
+  StepTimes decode;  ///< steps without prefill
+  StepTimes mixed;   ///< the others
   std::vector<KindReport> kinds;
   bool verify = true;
   std::int64_t changed_requests = 0;  ///< whose rows changed after they were final
@@ -77,6 +84,8 @@ struct ReplayReport {
 
   [[nodiscard]] std::int64_t rows() const;
   [[nodiscard]] std::int64_t bytes() const;
+  /// Part of `seconds` that a plain read of the bytes would take; 0 where the limit is not known.
+  [[nodiscard]] double share_of_limit(std::int64_t bytes, double seconds) const;
   /// Nothing that was checked was found wrong.
   [[nodiscard]] bool ok() const;
 };

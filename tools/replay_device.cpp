@@ -4,10 +4,12 @@
 
 #include <algorithm>
 
+#include "cpu/thread_pool.hpp"
 #include "tools/error.hpp"
-#if PLEAT_HAVE_CUDA && __has_include("tools/replay_cuda.hpp")
+#include "tools/read_limit.hpp"
+#if PLEAT_HAVE_CUDA
+#include "tools/perf_gpu.hpp"
 #include "tools/replay_cuda.hpp"
-#define PLEAT_REPLAY_ON_CUDA 1
 #endif
 
 namespace pleat::tools {
@@ -25,23 +27,23 @@ std::vector<std::size_t> ReplaySetup::plan_of_kinds() const {
   return plans;
 }
 
-bool replay_runs_on(Backend backend) {
-#if !PLEAT_REPLAY_ON_CUDA
-  if (backend == Backend::cuda) return false;
-#endif
-  return available(backend);
-}
-
 std::unique_ptr<ReplayDevice> make_replay_device(const ReplaySetup& setup) {
   const Backend backend = setup.exec.backend;
-  if (!replay_runs_on(backend)) {
-    throw fail("--backend: expected one that this build and machine can replay on, got {}",
+  if (!available(backend)) {
+    throw fail("--backend: expected one that this build and machine can run, got {}",
                name(backend));
   }
-#if PLEAT_REPLAY_ON_CUDA
+#if PLEAT_HAVE_CUDA
   if (backend == Backend::cuda) return make_cuda_device(setup);
 #endif
   return make_host_device(setup);
+}
+
+double measure_read_limit_of(const Exec& exec) {
+#if PLEAT_HAVE_CUDA
+  if (exec.backend == Backend::cuda) return measure_read_bandwidth(std::size_t{1} << 30) * 1e3;
+#endif
+  return measure_read_limit(cpu::thread_count(exec.threads));
 }
 
 }  // namespace pleat::tools

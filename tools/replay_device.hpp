@@ -111,9 +111,10 @@ class ReplayDevice {
 /// On the host, for the backends cpu and reference.
 std::unique_ptr<ReplayDevice> make_host_device(const ReplaySetup& setup);
 
-/// Whether a replay can run on this backend in this build and on this machine.
-bool replay_runs_on(Backend backend);
-/// By setup.exec.backend. Throws Error where replay_runs_on() says no.
+/// By setup.exec.backend. Throws Error where this build or this machine cannot run it.
 std::unique_ptr<ReplayDevice> make_replay_device(const ReplaySetup& setup);
+
+/// GB/s (10^9) of a plain read of the memory that the backend computes in.
+double measure_read_limit_of(const Exec& exec);
 
 }  // namespace pleat::tools

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 namespace pleat::tools {
 namespace {
@@ -20,8 +21,14 @@ double gigabytes_per_second(std::int64_t bytes, double seconds) {
   return per_second(static_cast<double>(bytes), seconds) * 1e-9;
 }
 
-double percent(double part, double whole) {
-  return whole > 0 ? 100.0 * part / whole : 0.0;
+double total(const std::vector<double>& seconds) {
+  return std::accumulate(seconds.begin(), seconds.end(), 0.0);
+}
+
+/// Of the time, what a plain read of the same bytes would take.
+std::string share_text(const ReplayReport& r, std::int64_t bytes, double seconds) {
+  if (r.read_limit_gbs <= 0) return "-";
+  return fmt::format("{:.0f} %", 100 * r.share_of_limit(bytes, seconds));
 }
 
 /// 12345678 as "12,345,678"; n >= 0.
@@ -68,21 +75,21 @@ class Table {
   std::string text_;
 };
 
-void add_latency(Table& table, const char* label, const std::vector<double>& seconds) {
-  if (seconds.empty()) return;
-  table.line(label, "p50 {} ms   p99 {} ms   ({} steps)", milliseconds(percentile(seconds, 0.5)),
-             milliseconds(percentile(seconds, 0.99)), grouped(std::ssize(seconds)));
+void add_latency(Table& table, const char* label, const ReplayReport& r, const StepTimes& steps) {
+  if (steps.seconds.empty()) return;
+  table.line(label, "p50 {} ms   p99 {} ms   {} at the read limit   ({} steps)",
+             milliseconds(percentile(steps.seconds, 0.5)),
+             milliseconds(percentile(steps.seconds, 0.99)),
+             share_text(r, steps.bytes, total(steps.seconds)), grouped(std::ssize(steps.seconds)));
 }
 
 void add_kinds(Table& table, const ReplayReport& r) {
   table.line("layers", "{:<8} {:>6}  {:<12} {:>13} {:>9} {:>8}  {}", "kind", "layers", "row format",
              "rows", "GB/s", "of read", "code");
   for (const KindReport& k : r.kinds) {
-    const double gbs = gigabytes_per_second(k.bytes, k.seconds);
-    const std::string share =
-        r.read_limit_gbs > 0 ? fmt::format("{:.0f} %", percent(gbs, r.read_limit_gbs)) : "-";
     table.line("", "{:<8} {:>6}  {:<12} {:>13} {:>9.2f} {:>8}  {}", k.name, k.layers, k.row_format,
-               grouped(k.rows), gbs, share, k.code);
+               grouped(k.rows), gigabytes_per_second(k.bytes, k.seconds),
+               share_text(r, k.bytes, k.seconds), k.code);
   }
 }
 
@@ -146,21 +153,23 @@ std::string replay_table(const ReplayTitle& title, const ReplayReport& r, bool c
   table.line("calls", "{:.0f} per layer and step, {:.0f} plans per step",
              per_second(static_cast<double>(r.calls), static_cast<double>(r.steps * layers)),
              per_second(static_cast<double>(r.plans), static_cast<double>(r.steps)));
-  const double gbs = gigabytes_per_second(r.bytes(), r.compressor_seconds);
-  table.line("speed", "{} tokens/s, {:.2f} GB/s{}",
+  if (r.launches_per_layer > 0) {
+    table.line("launches", "{} per layer and step, 1 per plan", r.launches_per_layer);
+  }
+  table.line("speed", "{} tokens/s, {:.2f} GB/s",
              grouped(std::llround(per_second(static_cast<double>(r.tokens), r.compressor_seconds))),
-             gbs,
-             r.read_limit_gbs > 0 ? fmt::format(", {:.0f} % of the {:.2f} GB/s that a plain read "
-                                                "reaches here",
-                                                percent(gbs, r.read_limit_gbs), r.read_limit_gbs)
-                                  : "");
+             gigabytes_per_second(r.bytes(), r.compressor_seconds));
+  if (r.read_limit_gbs > 0) {
+    table.line("read limit", "{:.2f} GB/s in a plain read here: {} of the compressor's time",
+               r.read_limit_gbs, share_text(r, r.bytes(), r.compressor_seconds));
+  }
   table.line("time",
              "{:.2f} s compressing, {:.2f} s generating projections (not in any rate), "
              "{:.2f} s verifying; {:.2f} s in all for {:.0f} s of traffic",
              r.compressor_seconds, r.generator_seconds, r.verify_seconds, r.wall_seconds,
              r.virtual_seconds);
-  add_latency(table, "decode steps", r.decode_seconds);
-  add_latency(table, "mixed steps", r.mixed_seconds);
+  add_latency(table, "decode steps", r, r.decode);
+  add_latency(table, "mixed steps", r, r.mixed);
   add_kinds(table, r);
   table.line("memory", "state {}, cache {}, projections {}", size_text(state), size_text(cache),
              size_text(r.projection_bytes));
@@ -175,9 +184,11 @@ std::string replay_table(const ReplayTitle& title, const ReplayReport& r, bool c
 
 nlohmann::json replay_json(const ReplayTitle& title, const ReplayReport& r) {
   const ReplayOptions& o = *title.options;
-  const auto latency = [](const std::vector<double>& s) {
-    return nlohmann::json{
-        {"steps", s.size()}, {"p50_s", percentile(s, 0.5)}, {"p99_s", percentile(s, 0.99)}};
+  const auto latency = [&r](const StepTimes& s) {
+    return nlohmann::json{{"steps", s.seconds.size()},
+                          {"p50_s", percentile(s.seconds, 0.5)},
+                          {"p99_s", percentile(s.seconds, 0.99)},
+                          {"share_of_read_limit", r.share_of_limit(s.bytes, total(s.seconds))}};
   };
   nlohmann::json kinds = nlohmann::json::array();
   for (const KindReport& k : r.kinds) {
@@ -189,6 +200,7 @@ nlohmann::json replay_json(const ReplayTitle& title, const ReplayReport& r) {
                      {"bytes", k.bytes},
                      {"seconds", k.seconds},
                      {"gb_per_s", gigabytes_per_second(k.bytes, k.seconds)},
+                     {"share_of_read_limit", r.share_of_limit(k.bytes, k.seconds)},
                      {"state_bytes", k.state_bytes},
                      {"cache_bytes", k.cache_bytes},
                      {"verified",
@@ -228,6 +240,7 @@ nlohmann::json replay_json(const ReplayTitle& title, const ReplayReport& r) {
           {"rows", r.rows()},
           {"calls", r.calls},
           {"plans", r.plans},
+          {"launches_per_layer_and_step", r.launches_per_layer},
           {"peak_running", r.peak_running},
           {"virtual_s", r.virtual_seconds},
           {"wall_s", r.wall_seconds},
@@ -237,8 +250,9 @@ nlohmann::json replay_json(const ReplayTitle& title, const ReplayReport& r) {
           {"tokens_per_s", per_second(static_cast<double>(r.tokens), r.compressor_seconds)},
           {"gb_per_s", gigabytes_per_second(r.bytes(), r.compressor_seconds)},
           {"read_limit_gb_per_s", r.read_limit_gbs},
-          {"decode_steps", latency(r.decode_seconds)},
-          {"mixed_steps", latency(r.mixed_seconds)},
+          {"share_of_read_limit", r.share_of_limit(r.bytes(), r.compressor_seconds)},
+          {"decode_steps", latency(r.decode)},
+          {"mixed_steps", latency(r.mixed)},
           {"projection_bytes", r.projection_bytes},
           {"kinds", std::move(kinds)},
           {"verify", r.verify},

@@ -73,7 +73,7 @@ TEST(Replay, CountsTokensAndRows) {
   EXPECT_EQ(r.kinds[2].rows, csa);
   EXPECT_EQ(r.calls, 3 * r.steps);
   EXPECT_EQ(r.plans, 2 * r.steps) << "CSA and the indexer share a plan";
-  EXPECT_EQ(r.steps, r.steps_decode + std::ssize(r.mixed_seconds));
+  EXPECT_EQ(r.steps, r.steps_decode + std::ssize(r.mixed.seconds));
 }
 
 TEST(Replay, DigestDoesNotDependOnHowTheTokensCame) {
@@ -192,7 +192,7 @@ class FaultyDevice final : public ReplayDevice {
   using Spoil = std::function<void(StepInput&)>;
 
   FaultyDevice(const ReplaySetup& setup, Spoil spoil)
-      : real_(make_host_device(setup)), spoil_(std::move(spoil)) {}
+      : real_(make_replay_device(setup)), spoil_(std::move(spoil)) {}
 
   void begin_step(const StepInput& input) override {
     input_ = input;
@@ -217,12 +217,12 @@ class FaultyDevice final : public ReplayDevice {
   StepInput input_;
 };
 
-ReplayReport run_spoiled(FaultyDevice::Spoil spoil) {
+ReplayReport run_spoiled(FaultyDevice::Spoil spoil, Backend backend = Backend::cpu) {
   ReplayHooks hooks;
   hooks.make_device = [&](const ReplaySetup& setup) {
     return std::make_unique<FaultyDevice>(setup, spoil);
   };
-  return run(small_options(), hooks);
+  return run(small_options(backend), hooks);
 }
 
 TEST(Replay, AWrongTokenInAWindowIsSeen) {
@@ -272,6 +272,100 @@ TEST(Replay, AFaultyOpIsReportedAsAnError) {
                Error);
 }
 
+// -- on a GPU -------------------------------------------------------------------------------------
+
+class ReplayOnCuda : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!available(Backend::cuda)) GTEST_SKIP() << "no CUDA device, or built without CUDA";
+  }
+
+  /// The digest on both backends; every row is verified on both as well.
+  static void expect_same(const char* what, const std::function<void(ReplayOptions&)>& set) {
+    SCOPED_TRACE(what);
+    ReplayOptions o = small_options();
+    set(o);
+    const std::uint64_t digest = verified_digest(o);
+    o.exec.backend = Backend::cuda;
+    EXPECT_EQ(verified_digest(o), digest);
+    o.exec.checked = false;  // which waits for the device in each call, and may so hide a race
+    EXPECT_EQ(verified_digest(o), digest) << "unchecked";
+  }
+};
+
+TEST_F(ReplayOnCuda, GivesTheDigestOfTheCpu) {
+  expect_same("as it is", [](ReplayOptions&) {});
+  expect_same("budget 17", [](ReplayOptions& o) { o.schedule.token_budget = 17; });
+  expect_same("several layers", [](ReplayOptions& o) { o.layers = {3, 2, 4}; });
+  expect_same("little memory", [](ReplayOptions& o) { o.cache_bytes = 16 << 20; });
+  expect_same("split ops", [](ReplayOptions& o) {
+    o.policy = StatePolicy::all;
+    o.op = ReplayOp::split;
+  });
+  expect_same("drafts", [](ReplayOptions& o) {
+    o.schedule.drafts = 3;
+    o.schedule.reject_rate = 0.5;
+  });
+}
+
+TEST_F(ReplayOnCuda, GivesItForEveryRecipeFormatAndDtype) {
+  for (const Recipe recipe :
+       {Recipe::deepseek, Recipe::vllm, Recipe::vllm_triton, Recipe::sglang}) {
+    expect_same(pleat::name(recipe), [&](ReplayOptions& o) {
+      o.recipe = recipe;
+      o.row_formats = default_row_formats(recipe);
+    });
+  }
+  for (const char* formats : {"hca=bf16,csa=fp8_tensor,indexer=index_mxfp4",
+                              "hca=fp8_tensor,csa=bf16,indexer=index_fp8"}) {
+    expect_same(formats, [&](ReplayOptions& o) {
+      o.row_formats = parse_row_formats(formats, o.row_formats);
+      o.state = DType::bf16;
+      o.projection = DType::bf16;
+    });
+  }
+}
+
+TEST_F(ReplayOnCuda, SeesFaultsThere) {
+  const ReplayReport wrong = run_spoiled(
+      [](StepInput& in) {
+        for (std::size_t i = 0; i < in.positions.size(); ++i) {
+          if (in.requests[i] == 2 && in.positions[i] == 41) in.attempts[i] = 1;
+        }
+      },
+      Backend::cuda);
+  EXPECT_THAT(wrong.kinds[1].verified.first_failure, HasSubstr("csa layer 0, request 2, row 10"));
+  const ReplayReport stray = run_spoiled(
+      [](StepInput& in) {
+        for (std::size_t i = 0; i < in.positions.size(); ++i) {
+          if (in.requests[i] == 1 && in.positions[i] == 127) in.kinds[0].kv_slots[i] = 1;
+        }
+      },
+      Backend::cuda);
+  EXPECT_GT(stray.stray_bytes, 0) << "in the null page";
+}
+
+TEST_F(ReplayOnCuda, TimesItsOpsAndCountsItsLaunches) {
+  ReplayOptions o = small_options(Backend::cuda);
+  o.exec.checked = false;
+  o.measure_limit = true;
+  const ReplayReport r = run(o);
+  EXPECT_EQ(r.launches_per_layer, 1);
+  EXPECT_GT(r.read_limit_gbs, 0);
+  EXPECT_GT(r.generator_seconds, 0);
+  EXPECT_GT(r.decode.bytes, 0);
+  double ops = 0;
+  for (const KindReport& k : r.kinds) {
+    EXPECT_GT(k.seconds, 0) << k.name;
+    EXPECT_THAT(k.code, HasSubstr("cuda/")) << k.name;
+    ops += k.seconds;
+  }
+  EXPECT_LE(ops, r.compressor_seconds);
+  o.op = ReplayOp::split;
+  o.policy = StatePolicy::all;
+  EXPECT_EQ(run(o).launches_per_layer, 3);
+}
+
 // -- interruption, report -------------------------------------------------------------------------
 
 TEST(Replay, StopsAfterTheStepItIsIn) {
@@ -308,6 +402,30 @@ TEST(Replay, TableAndJsonSayTheSame) {
   EXPECT_THAT(table, HasSubstr(json.at("digest").get<std::string>()));
   EXPECT_THAT(table, HasSubstr("verdict       verified\n"));
   EXPECT_THAT(table, ::testing::Not(HasSubstr("\033"))) << "no colour unless asked for";
+}
+
+TEST(Replay, SaysHowNearToTheReadLimitItCame) {
+  const ReplayOptions options = small_options();
+  const ReplayTitle title{"some.csv", "plain CSV", &options};
+  ReplayReport r;
+  r.read_limit_gbs = 100;
+  r.launches_per_layer = 1;
+  r.compressor_seconds = 4;
+  r.kinds.resize(1);
+  r.kinds[0].bytes = 300'000'000'000;
+  r.kinds[0].seconds = 4;
+  r.decode = {{1.0}, 50'000'000'000};
+  r.mixed = {{1.5, 1.5}, 250'000'000'000};
+  const std::string table = replay_table(title, r, false);
+  EXPECT_THAT(table, HasSubstr("launches      1 per layer and step, 1 per plan\n"));
+  EXPECT_THAT(table, HasSubstr("100.00 GB/s in a plain read here: 75 % of the compressor's time"));
+  EXPECT_THAT(table, HasSubstr("50 % at the read limit   (1 steps)"));
+  EXPECT_THAT(table, HasSubstr("83 % at the read limit   (2 steps)"));
+  const nlohmann::json json = replay_json(title, r);
+  EXPECT_EQ(json.at("launches_per_layer_and_step"), 1);
+  EXPECT_DOUBLE_EQ(json.at("share_of_read_limit"), 0.75);
+  EXPECT_DOUBLE_EQ(json.at("decode_steps").at("share_of_read_limit"), 0.5);
+  EXPECT_DOUBLE_EQ(json.at("kinds").at(0).at("share_of_read_limit"), 0.75);
 }
 
 TEST(Replay, PercentilesAreByNearestRank) {
