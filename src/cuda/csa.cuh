@@ -27,6 +27,8 @@ struct CsaMemory {
 template <class G>
 struct CsaShared {
   float squares[2][G::tiles];
+  SaveItem found[kCsaThreads];
+  std::int32_t found_count;
 };
 
 /// A window and the two pages that hold its groups, when a page is a group.
@@ -67,24 +69,15 @@ __device__ __forceinline__ TileSource csa_source(const FoldParams& p, const CsaW
   return s;
 }
 
-/// Pools the warp's copy of a tile.
-template <class G, class S, class P, bool Fast>
-__device__ __forceinline__ Two pool_tile(const FoldParams& p, const TileRows<S, P>& rows, int first,
-                                         bool late_ape) {
-  const auto score = [&](int r) { return rows.score(r); };
-  const auto value = [&](int r) { return rows.value(r); };
-  const auto bias = [&](int r) { return rows.bias(r); };
+/// Pools a settled tile.
+template <class G, bool Fast>
+__device__ __forceinline__ Two pool_tile(const FoldParams& p, const TileRows& rows,
+                                         bool first_window, Bias bias) {
   Folded f[2];
-  if (first == 0) {
-    if (late_ape) {
-      fold_rows<0, Fast, true>(score, value, bias, f);
-    } else {
-      fold_rows<0, Fast, false>(score, value, bias, f);
-    }
-  } else if (late_ape) {
-    fold_rows<G::ratio, Fast, true>(score, value, bias, f);
+  if (first_window) {
+    fold_rows<G::ratio, Fast>(rows, bias, f);
   } else {
-    fold_rows<G::ratio, Fast, false>(score, value, bias, f);
+    fold_rows<0, Fast>(rows, bias, f);
   }
   Two x;
 #pragma unroll
@@ -111,8 +104,7 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
   const std::uint32_t memory = shared_address(dynamic);
   const std::uint32_t tile_at = memory + warp * kWarpTiles * kTileBytes;
   const std::uint32_t ape_at = memory + CsaMemory::ape + warp * kWarpTiles * kTilePartBytes;
-  const bool late_ape = p.ape != nullptr && p.recipe.ape_when_pooled;
-  const bool early_ape = p.ape != nullptr && !late_ape;
+  const Bias bias = bias_of(p);
   const bool rotates = first_tile + kWarpTiles == G::tiles;  // the second of the warp's tiles
   const bool finishes = p.output == Output::cache;
 
@@ -153,6 +145,15 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
     close_copies();
   }
   if (index + list.stride < list.count) next = csa_window<G, PageRows>(p, list.head[1]);
+  if (p.saves_here) {
+    const std::int32_t blocks = p.fold_blocks;
+    const std::int32_t needed = (list.count + workers - 1) / workers;
+    const SaveShare share = share_of_saves(p, block, blocks, needed < blocks ? needed : blocks, 0,
+                                           1, SaveShape<G, kCsaThreads>::rows);
+    if (share.mine) {
+      save_rows<G, S, P, kCsaThreads>(p, tid, share.index, share.blocks, sh.found, &sh.found_count);
+    }
+  }
 
   std::uint32_t side = 0;
 #pragma unroll 1
@@ -161,17 +162,17 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
     Late late{};
     if (finishes) late = fetch_late<G>(p, entry, rotates, lane);
     const int fresh_from = G::window - (p.projection != nullptr ? entry.fresh : 0);
-    const int first_row = entry.row == 0 ? G::ratio : 0;
     Two x[kWarpTiles];
 #pragma unroll 1
     for (int t = 0; t < kWarpTiles; ++t) {
-      const TileRows<S, P> rows{tile_at + t * kTileBytes, ape_at + t * kTilePartBytes, fresh_from,
-                                lane, early_ape};
+      const TileRows rows{tile_at + t * kTileBytes, ape_at + t * kTilePartBytes, lane};
       wait_for_copies<kWarpTiles - 1>();
       __syncwarp();
-      const Two pooled = pool_tile<G, S, P, Fast>(p, rows, first_row, late_ape);
+      const Bias left = settle<S, P>(rows.at, rows.ape, fresh_from, bias, lane);
+      const Two pooled = pool_tile<G, Fast>(p, rows, entry.row == 0, left);
       if (p.writes_through) {
-        write_through<G, S, P, PageRows>(p, entry, 0, channel + t * kTileChannels, rows);
+        write_through<G, S, P>(p, entry, 0, channel + t * kTileChannels, fresh_from, rows,
+                               left == Bias::early);
       }
       if (t == 0) {
         x[0] = pooled;
@@ -233,9 +234,10 @@ __global__ void __launch_bounds__(kCsaThreads, 4) csa_kernel(const __grid_consta
   if (block < p.fold_blocks) {
     fold_groups<G, S, P, PageRows, CacheRows, Fast>(p, block, dynamic, sh);
   } else {
-    save_rows<G, S, P, kCsaThreads>(p, block - p.fold_blocks,
-                                    static_cast<int>(gridDim.x) - p.fold_blocks,
-                                    reinterpret_cast<SaveItem*>(dynamic));
+    wait_for_predecessor();
+    save_rows<G, S, P, kCsaThreads>(p, static_cast<int>(threadIdx.x), block - p.fold_blocks,
+                                    static_cast<int>(gridDim.x) - p.fold_blocks, sh.found,
+                                    &sh.found_count);
   }
   let_successor_start();
 }

@@ -53,6 +53,9 @@ __device__ __forceinline__ float2 shared_float2(std::uint32_t at) {
   asm volatile("ld.shared.v2.f32 {%0,%1}, [%2];" : "=f"(v.x), "=f"(v.y) : "r"(at));
   return v;
 }
+__device__ __forceinline__ void put_shared_float2(std::uint32_t at, float a, float b) {
+  asm volatile("st.shared.v2.f32 [%0], {%1,%2};" ::"r"(at), "f"(a), "f"(b) : "memory");
+}
 __device__ __forceinline__ std::uint32_t shared_word(std::uint32_t at) {
   std::uint32_t v;
   asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(at));

@@ -204,7 +204,7 @@ __device__ __forceinline__ void store_index_row(const FoldParams& p, Two (&x)[2]
         p.recipe.index_scale_raw
             ? numerics::quotient(numerics::larger(amax, numerics::kFp8Floor), numerics::kE4m3Max)
             : numerics::pow2(numerics::fp8_exponent(amax, false));
-    const float inverse = numerics::quotient(1.0F, scale);
+    const float inverse = numerics::reciprocal(scale);
 #pragma unroll
     for (int t = 0; t < 2; ++t)
       put_codes(to.values + t * kTileChannels + 2 * lane, times(x[t], inverse));

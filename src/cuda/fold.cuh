@@ -39,31 +39,29 @@ __device__ __forceinline__ void add_row(Folded& f, const numerics::Weight& w, fl
   }
 }
 
-/// Folds rows First..7 of a warp's tile, in the order of numerics::add_row; two channels a lane.
-/// \p rows(r) gives their scores and values as the state would hold them. Late: \p ape(r) is the
-/// position bias, added now; else it is in the scores.
-template <int First, bool Fast, bool Late, class Scores, class Values, class Ape>
-__device__ __forceinline__ void fold_rows(Scores scores, Values values, Ape ape, Folded (&out)[2]) {
+/// Folds rows First..7 of a settled tile, in the order of numerics::add_row; two channels a lane.
+template <int First, bool Fast, Bias When>
+__device__ __forceinline__ void fold_rows(const TileRows& rows, Folded (&out)[2]) {
+  constexpr bool late = When == Bias::late;
   float score[kGroupRows][2];
   float max[2];
   float size[2] = {0.0F, 0.0F};
 #pragma unroll
   for (int r = First; r < kGroupRows; ++r) {
-    const Two s = scores(r);
-    const Two x = values(r);
+    const Two s = rows.score(r);
+    const Two x = rows.value(r);
     Two bias{};
-    if (Late) bias = ape(r);
+    if (When != Bias::none) bias = rows.bias(r);
 #pragma unroll
     for (int c = 0; c < 2; ++c) {
-      score[r][c] = s.v[c];
-      const float z = Late ? s.v[c] + bias.v[c] : s.v[c];
+      score[r][c] = When == Bias::early ? s.v[c] + bias.v[c] : s.v[c];
+      const float z = late ? s.v[c] + bias.v[c] : score[r][c];
       max[c] = r == First ? z : numerics::larger(max[c], z);
       size[c] = numerics::larger(size[c], fabsf(x.v[c]));
     }
   }
-  const bool clamp = numerics::beyond_limit(max[0]) || numerics::beyond_limit(max[1]);
   bool clamped[2] = {false, false};
-  if (clamp) {  // scores that no model has
+  if (numerics::beyond_limit(max[0]) || numerics::beyond_limit(max[1])) {  // that no model has
 #pragma unroll
     for (int c = 0; c < 2; ++c) {
       clamped[c] = numerics::beyond_limit(max[c]);
@@ -71,7 +69,7 @@ __device__ __forceinline__ void fold_rows(Scores scores, Values values, Ape ape,
       max[c] = numerics::clamp_score(max[c]);
 #pragma unroll
       for (int r = First; r < kGroupRows; ++r) {
-        const float z = Late ? score[r][c] + ape(r).v[c] : score[r][c];
+        const float z = late ? score[r][c] + rows.bias(r).v[c] : score[r][c];
         score[r][c] = numerics::clamp_score(z);
       }
     }
@@ -86,19 +84,30 @@ __device__ __forceinline__ void fold_rows(Scores scores, Values values, Ape ape,
   }
 #pragma unroll
   for (int r = First; r < kGroupRows; ++r) {
-    const Two x = values(r);
+    const Two x = rows.value(r);
     Two bias{};
-    if (Late) bias = ape(r);
+    if (late) bias = rows.bias(r);
 #pragma unroll
     for (int c = 0; c < 2; ++c) {
       numerics::Score s{score[r][c], 0.0F};
-      if (Late && !clamped[c]) s = numerics::late_sum(s.value, bias.v[c]);
-      add_row<Fast>(out[c], weight_in_group<Fast, Late>(s.value, s.low, scale[c]), x.v[c]);
+      if (late && !clamped[c]) s = numerics::late_sum(s.value, bias.v[c]);
+      add_row<Fast>(out[c], weight_in_group<Fast, late>(s.value, s.low, scale[c]), x.v[c]);
     }
   }
 #pragma unroll
   for (int c = 0; c < 2; ++c)
     numerics::close_group(out[c], anchor[c]);
+}
+
+template <int First, bool Fast>
+__device__ __forceinline__ void fold_rows(const TileRows& rows, Bias when, Folded (&out)[2]) {
+  if (when == Bias::early) {
+    fold_rows<First, Fast, Bias::early>(rows, out);
+  } else if (when == Bias::late) {
+    fold_rows<First, Fast, Bias::late>(rows, out);
+  } else {
+    fold_rows<First, Fast, Bias::none>(rows, out);
+  }
 }
 
 }  // namespace pleat::cuda

@@ -34,6 +34,8 @@ struct HcaShared {
   float pooled[2][G::tiles / Cluster * kTileChannels];
   float squares[2][G::tiles];
   std::uint64_t arrived[2];
+  SaveItem found[32];  ///< of the finishing warp, while it has no row to finish
+  std::int32_t found_count;
 };
 
 /// Named barriers of a block.
@@ -102,8 +104,7 @@ __device__ __forceinline__ void fold_and_join(const FoldParams& p, const HcaBloc
   const int tid = static_cast<int>(threadIdx.x);
   const std::uint32_t memory = shared_address(b.dynamic);
   auto* const folded = reinterpret_cast<float4*>(b.dynamic) + HcaMemory::folded / 16;
-  const bool late_ape = p.ape != nullptr && p.recipe.ape_when_pooled;
-  const bool early_ape = p.ape != nullptr && !late_ape;
+  const Bias bias = bias_of(p);
   const auto tile_at = [&](int h) {
     return memory + static_cast<std::uint32_t>((warp * kWarpGroups + h) * kTileBytes);
   };
@@ -146,20 +147,15 @@ __device__ __forceinline__ void fold_and_join(const FoldParams& p, const HcaBloc
         const int group = warp * kWarpGroups + h;
         const int first = group * kGroupRows;
         const int fresh_from = G::window - (p.projection != nullptr ? now.entry.fresh : 0) - first;
-        const TileRows<S, P> rows{tile_at(h), ape_at(h), fresh_from, lane, early_ape};
-        const auto score = [&](int r) { return rows.score(r); };
-        const auto value = [&](int r) { return rows.value(r); };
-        const auto bias = [&](int r) { return rows.bias(r); };
+        const TileRows rows{tile_at(h), ape_at(h), lane};
         Folded f[2];
         wait_for_copies<kWarpGroups - 1>();
         __syncwarp();
-        if (late_ape) {
-          fold_rows<0, Fast, true>(score, value, bias, f);
-        } else {
-          fold_rows<0, Fast, false>(score, value, bias, f);
-        }
+        const Bias left = settle<S, P>(rows.at, rows.ape, fresh_from, bias, lane);
+        fold_rows<0, Fast>(rows, left, f);
         if (p.writes_through) {
-          write_through<G, S, P, PageRows>(p, now.entry, first, tile * kTileChannels, rows);
+          write_through<G, S, P>(p, now.entry, first, tile * kTileChannels, fresh_from, rows,
+                                 left == Bias::early);
         }
         __syncwarp();  // every lane has read its part
         if (!last) {
@@ -304,15 +300,28 @@ __device__ __forceinline__ void fold_windows(const FoldParams& p) {
                                                (p.ape != nullptr ? HcaMemory::ape_bytes : 0));
     list = scan_chunk<G>(p, worker, 0, 1, found);
   }
-  if (warp < kFoldWarps) {
 #if __CUDA_ARCH__ >= 900
-    if constexpr (Cluster > 1) cluster_wait();
+  if constexpr (Cluster > 1) cluster_wait();
 #endif
+  const bool saves = p.saves_here;
+  SaveShare share{};
+  if (saves) {
+    const std::int32_t workers = p.fold_blocks / Cluster;
+    share = share_of_saves(p, worker, workers, list.count < workers ? list.count : workers,
+                           static_cast<int>(blockIdx.x) % Cluster, Cluster,
+                           SaveShape<G, kHcaThreads>::rows);
+  }
+  if (list.first >= list.count) {
+    if (share.mine) {
+      save_rows<G, S, P, kHcaThreads>(p, tid, share.index, share.blocks,
+                                      reinterpret_cast<SaveItem*>(dynamic), &sh.found_count);
+    }
+  } else if (warp < kFoldWarps) {
     fold_and_join<G, S, P, PageRows, Cluster, Fast>(p, b, list, warp);
   } else {
-#if __CUDA_ARCH__ >= 900
-    if constexpr (Cluster > 1) cluster_wait();
-#endif
+    if (share.mine) {
+      save_rows<G, S, P, 32>(p, b.lane, share.index, share.blocks, sh.found, &sh.found_count);
+    }
     if (p.output == Output::cache) finish_rows<G, CacheRows, Cluster>(p, b, list, weight);
   }
   let_successor_start();
@@ -332,9 +341,12 @@ __global__ void __launch_bounds__(kHcaThreads, 2) hca_kernel(const __grid_consta
       fold_windows<G, S, P, PageRows, CacheRows, Cluster, Fast>(p);
     } else {
       extern __shared__ uint4 dynamic[];
-      save_rows<G, S, P, kHcaThreads>(p, static_cast<int>(blockIdx.x) - p.fold_blocks,
+      __shared__ std::int32_t count;
+      wait_for_predecessor();
+      save_rows<G, S, P, kHcaThreads>(p, static_cast<int>(threadIdx.x),
+                                      static_cast<int>(blockIdx.x) - p.fold_blocks,
                                       static_cast<int>(gridDim.x) - p.fold_blocks,
-                                      reinterpret_cast<SaveItem*>(dynamic));
+                                      reinterpret_cast<SaveItem*>(dynamic), &count);
     }
   } else {
     __trap();

@@ -26,6 +26,9 @@ struct Types {
 /// More shared memory than 48 KiB is a kernel's to ask for, once.
 template <class Kernel>
 cudaError_t allow_shared(Kernel* kernel, int bytes) {
+  const cudaError_t e = cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                             cudaSharedmemCarveoutMaxShared);
+  if (e != cudaSuccess) return e;
   return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
 }
 

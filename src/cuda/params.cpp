@@ -58,6 +58,7 @@ FoldParams make_params(Op op, const Call& call) {
   p.output = op == Op::compress ? Output::compressed : Output::cache;
   p.policy = call.write.policy;
   p.rollback = call.write.rollback;
+  p.saves_here = op == Op::step && p.plan != nullptr;
   p.writes_through = op == Op::step && (p.ring || p.policy == StatePolicy::all);
   // with the bias already in the state, pooling from the state adds none
   if (op != Op::save_state && op != Op::step && !p.recipe.ape_when_pooled) p.ape = nullptr;

@@ -58,9 +58,10 @@ struct FoldParams {
   Output output;
   bool norm_bf16;
   bool writes_through;  ///< the fold writes state rows that it reads (write_through.cuh)
+  bool saves_here;      ///< the folding blocks write the other rows of the state, too
   StatePolicy policy;
   std::int32_t rollback;
-  std::int32_t fold_blocks;  ///< blocks past these write state rows
+  std::int32_t fold_blocks;  ///< blocks past these do nothing but write state rows
 };
 
 }  // namespace pleat::cuda

@@ -17,15 +17,17 @@ struct SaveItem {
   unsigned halves;
 };
 
-/// How a block of `Threads` copies rows of geometry G.
+/// How `Threads` threads copy rows of geometry G.
 template <class G, int Threads>
 struct SaveShape {
   static constexpr int quads = G::row_width / 4;
   static constexpr int per_row = quads < Threads ? quads : Threads;  ///< threads
-  static constexpr int thread_quads = quads / per_row;
+  static constexpr int row_quads = quads / per_row;                  ///< of a thread
+  static constexpr int pass_quads = row_quads < 2 ? row_quads : 2;   ///< in flight
+  static constexpr int passes = row_quads / pass_quads;
   static constexpr int together = Threads / per_row;  ///< rows side by side
-  static constexpr int deep = thread_quads >= 4 ? 1 : 4;  ///< rows in flight
-  static constexpr int rows = together * deep;  ///< of a block at once
+  static constexpr int deep = 2 / pass_quads;         ///< and one after the other, in flight
+  static constexpr int rows = together * deep;
 };
 
 /// Four channels as they lie in memory: 16 bytes of fp32, or 8 of bf16.
@@ -64,99 +66,137 @@ __device__ __forceinline__ void save_quad(const FoldParams& p, std::int64_t to, 
   }
 }
 
-/// Copies the rows first.. of `count`, a block's worth every `step`; item(i) says which token,
-/// halves(i, token, position) which halves of its row.
+/// Copies the rows first.. of `count`, SaveShape::rows every `step`; item(i) says which token,
+/// halves(i, token, position) which halves of its row. By Threads threads, of which this is `tid`.
 template <class G, class S, class P, int Threads, class Item, class Halves>
-__device__ __forceinline__ void copy_rows(const FoldParams& p, std::int32_t first,
+__device__ __forceinline__ void copy_rows(const FoldParams& p, int tid, std::int32_t first,
                                           std::int32_t step, std::int32_t count, Item item,
                                           Halves halves) {
   using Shape = SaveShape<G, Threads>;
-  const int in_row = static_cast<int>(threadIdx.x) % Shape::per_row;
-  const int row = static_cast<int>(threadIdx.x) / Shape::per_row;
+  const int in_row = tid % Shape::per_row;
+  const int row = tid / Shape::per_row;
   const bool early_ape = p.ape != nullptr && !p.recipe.ape_when_pooled;
 #pragma unroll 1
   for (std::int32_t i = first; i < count; i += step) {
-    uint4 raw[Shape::deep][Shape::thread_quads];
-    std::int32_t token[Shape::deep];
-    std::int64_t slot[Shape::deep];
-    std::int64_t position[Shape::deep];
+#pragma unroll 1
+    for (int pass = 0; pass < Shape::passes; ++pass) {
+      uint4 raw[Shape::deep][Shape::pass_quads];
+      std::int32_t token[Shape::deep];
+      std::int64_t slot[Shape::deep];
+      std::int64_t position[Shape::deep];
+      const auto channel = [&](int q) {
+        return 4 * ((pass * Shape::pass_quads + q) * Shape::per_row + in_row);
+      };
 #pragma unroll
-    for (int k = 0; k < Shape::deep; ++k) {
-      const std::int32_t at = i + k * Shape::together + row;
-      token[k] = row < Shape::together && at < count ? item(at) : -1;
-      slot[k] = -1;
-      if (token[k] < 0) continue;
+      for (int k = 0; k < Shape::deep; ++k) {
+        const std::int32_t at = i + k * Shape::together + row;
+        token[k] = row < Shape::together && at < count ? item(at) : -1;
+        slot[k] = -1;
+        if (token[k] < 0) continue;
 #pragma unroll
-      for (int q = 0; q < Shape::thread_quads; ++q) {
-        raw[k][q] = load_quad<P>(
-            p.projection, token[k] * p.projection_stride + 4 * (q * Shape::per_row + in_row));
+        for (int q = 0; q < Shape::pass_quads; ++q) {
+          raw[k][q] = load_quad<P>(p.projection, token[k] * p.projection_stride + channel(q));
+        }
+        slot[k] = p.state_slots[token[k]];
+        position[k] = p.positions[token[k]];
       }
-      slot[k] = p.state_slots[token[k]];
-      position[k] = p.positions[token[k]];
-    }
 #pragma unroll
-    for (int k = 0; k < Shape::deep; ++k) {
-      if (slot[k] < 0) continue;
-      const unsigned mask = halves(i + k * Shape::together + row, token[k], position[k]);
-      if (mask == 0) continue;
-      const std::int64_t to = slot_row(p, slot[k]);
-      const float* ape = p.ape + position[k] % G::ratio * p.ape_stride;
+      for (int k = 0; k < Shape::deep; ++k) {
+        if (slot[k] < 0) continue;
+        const unsigned mask = halves(i + k * Shape::together + row, token[k], position[k]);
+        if (mask == 0) continue;
+        const std::int64_t to = slot_row(p, slot[k]);
+        const float* ape = p.ape + position[k] % G::ratio * p.ape_stride;
 #pragma unroll
-      for (int q = 0; q < Shape::thread_quads; ++q) {
-        const int c = 4 * (q * Shape::per_row + in_row);
-        if ((mask >> c % G::state_width / G::head_dim & 1U) == 0) continue;
-        const bool biased = early_ape && c >= G::state_width;
-        save_quad<S, P>(
-            p, to + c, raw[k][q],
-            biased ? reinterpret_cast<const float4*>(ape + c - G::state_width) : nullptr);
+        for (int q = 0; q < Shape::pass_quads; ++q) {
+          const int c = channel(q);
+          if ((mask >> c % G::state_width / G::head_dim & 1U) == 0) continue;
+          const bool biased = early_ape && c >= G::state_width;
+          save_quad<S, P>(
+              p, to + c, raw[k][q],
+              biased ? reinterpret_cast<const float4*>(ape + c - G::state_width) : nullptr);
+        }
       }
     }
   }
 }
 
-/// The rows that are this step's to save, by block `index` of `blocks`. \p found: a place in shared
-/// memory for an item of each thread.
+/// How many rows there may be to save, before each is looked at.
+__device__ __forceinline__ std::int32_t rows_to_look_at(const FoldParams& p) {
+  const std::int32_t listed =
+      p.tokens > kSaveUnasked && p.saves != nullptr ? p.plan->saves : kEveryLiveToken;
+  return listed >= 0 ? listed : p.tokens;
+}
+
+/// The rows that are this step's to save, by group `index` of `groups` groups of Threads threads: a
+/// block, or a warp of it. \p found: a place in shared memory for an item of each thread, \p count
+/// one for their number.
 template <class G, class S, class P, int Threads>
-__device__ __forceinline__ void save_rows(const FoldParams& p, std::int32_t index,
-                                          std::int32_t blocks, SaveItem* found) {
+__device__ __forceinline__ void save_rows(const FoldParams& p, int tid, std::int32_t index,
+                                          std::int32_t groups, SaveItem* found,
+                                          std::int32_t* count) {
   constexpr std::int32_t rows = SaveShape<G, Threads>::rows;
   constexpr unsigned all = G::overlap ? 3U : 1U;
-  wait_for_predecessor();
   const auto ask = [&](std::int32_t, std::int32_t t, std::int64_t position) {
     return halves_to_save<G>(p, t, p.token_to_req[t], position);
   };
   if (p.tokens <= kSaveUnasked) {
     return copy_rows<G, S, P, Threads>(
-        p, index * rows, blocks * rows, p.tokens, [](std::int32_t i) { return i; }, ask);
+        p, tid, index * rows, groups * rows, p.tokens, [](std::int32_t i) { return i; }, ask);
   }
   const std::int32_t listed = p.saves != nullptr ? p.plan->saves : kEveryLiveToken;
   if (listed >= 0) {
     const auto item = [&](std::int32_t i) { return p.saves[i]; };
-    if (p.writes_through) {
-      return copy_rows<G, S, P, Threads>(p, index * rows, blocks * rows, listed, item, ask);
-    }
-    return copy_rows<G, S, P, Threads>(
-        p, index * rows, blocks * rows, listed, item,
-        [](std::int32_t, std::int32_t, std::int64_t) { return all; });
+    return copy_rows<G, S, P, Threads>(p, tid, index * rows, groups * rows, listed, item,
+                                       [&](std::int32_t i, std::int32_t t, std::int64_t position) {
+                                         return p.writes_through ? ask(i, t, position) : all;
+                                       });
   }
   // look through a token a thread, then copy what was found
-  __shared__ std::int32_t count;
+  const auto sync = [] {
+    if constexpr (Threads == 32) {
+      __syncwarp();
+    } else {
+      __syncthreads();
+    }
+  };
 #pragma unroll 1
-  for (std::int32_t start = index * Threads; start < p.tokens; start += blocks * Threads) {
-    const std::int32_t t = start + static_cast<std::int32_t>(threadIdx.x);
-    if (threadIdx.x == 0) count = 0;
-    __syncthreads();
+  for (std::int32_t start = index * Threads; start < p.tokens; start += groups * Threads) {
+    const std::int32_t t = start + tid;
+    if (tid == 0) *count = 0;
+    sync();
     unsigned mask = 0;
     if (t < p.tokens && p.state_slots[t] >= 0) {
       mask = halves_to_save<G>(p, t, p.token_to_req[t], p.positions[t]);
     }
-    if (mask != 0) found[atomicAdd(&count, 1)] = {t, mask};  // rows are independent: any order
-    __syncthreads();
+    if (mask != 0) found[atomicAdd(count, 1)] = {t, mask};  // rows are independent: any order
+    sync();
     copy_rows<G, S, P, Threads>(
-        p, 0, rows, count, [&](std::int32_t i) { return found[i].token; },
+        p, tid, 0, rows, *count, [&](std::int32_t i) { return found[i].token; },
         [&](std::int32_t i, std::int32_t, std::int64_t) { return found[i].halves; });
-    __syncthreads();
+    sync();
   }
+}
+
+/// Who saves on a planned step: the groups of blocks that have no window to fold, if they are
+/// enough for it; else everybody, while the first window's copies are on their way.
+struct SaveShare {
+  bool mine;
+  std::int32_t index;
+  std::int32_t blocks;
+};
+
+/// \p worker: of `workers`, each of `blocks` blocks of which this is `rank`; \p busy of the workers
+/// have windows. \p rows: that a block copies at once.
+__device__ __forceinline__ SaveShare share_of_saves(const FoldParams& p, std::int32_t worker,
+                                                    std::int32_t workers, std::int32_t busy,
+                                                    std::int32_t rank, std::int32_t blocks,
+                                                    std::int32_t rows) {
+  const std::int32_t idle = workers - busy;
+  if (idle * blocks * rows * 2 >= rows_to_look_at(p)) {
+    return {worker >= busy, (worker - busy) * blocks + rank, idle * blocks};
+  }
+  return {true, worker * blocks + rank, workers * blocks};
 }
 
 }  // namespace pleat::cuda

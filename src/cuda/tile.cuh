@@ -35,17 +35,45 @@ __device__ __forceinline__ constexpr int half_of(int r) {
   return G::overlap && r >= G::ratio ? 1 : 0;
 }
 
-/// Issues the copies of the rows of one type. PageRows 0: each row is looked up.
-template <class G, class T, int PageRows, bool Fresh>
-__device__ __forceinline__ void issue_rows_of(const FoldParams& p, const TileSource& from,
-                                              std::uint32_t to, int lane) {
-  constexpr int lanes = kTileChannels * sizeof(T) / 16;  // of a row
-  constexpr int together = 32 / lanes;                   // rows
-  const auto* base = static_cast<const T*>(Fresh ? p.projection : p.state);
-  const int in_row = lane % lanes;
+/// Copies of rows of type T by one warp: so many lanes a row, so many rows at once.
+template <class T>
+struct CopyShape {
+  static constexpr int lanes = kTileChannels * static_cast<int>(sizeof(T)) / 16;
+  static constexpr int together = 32 / lanes;
+  static constexpr int elements = 16 / static_cast<int>(sizeof(T));  ///< of a lane
+};
+
+/// Rows that lie `stride` elements apart, two groups of an overlapped window perhaps elsewhere.
+template <class G, class T>
+__device__ __forceinline__ void issue_packed(const T* previous, const T* current,
+                                             std::int64_t stride, std::uint32_t to, int lane) {
+  using Shape = CopyShape<T>;
+  static_assert(!G::overlap || G::ratio % Shape::together == 0);
+  const int row = lane / Shape::lanes;
+  const int in_row = lane % Shape::lanes;
+  const std::int64_t own = row * stride + in_row * Shape::elements;
+  const std::uint32_t slot = to + static_cast<std::uint32_t>(row * kTileRowBytes + in_row * 16);
 #pragma unroll
-  for (int i = 0; i < kGroupRows / together; ++i) {
-    const int r = i * together + lane / lanes;
+  for (int i = 0; i < kGroupRows / Shape::together; ++i) {
+    const int r = i * Shape::together;
+    const int half = half_of<G>(r);
+    const T* at = (half == 0 ? previous : current) + own + half * G::head_dim +
+                  (r - half * G::ratio) * stride;
+    const std::uint32_t here = slot + static_cast<std::uint32_t>(r * kTileRowBytes);
+    copy_stream16(here, at + G::state_width);
+    copy_stream16(here + kTilePartBytes, at);
+  }
+}
+
+/// Rows of one type among others: those of this step, or those before it.
+template <class G, class T, int PageRows, bool Fresh>
+__device__ __forceinline__ void issue_some(const FoldParams& p, const TileSource& from,
+                                           std::uint32_t to, int lane) {
+  using Shape = CopyShape<T>;
+  const auto* base = static_cast<const T*>(Fresh ? p.projection : p.state);
+  const int in_row = lane % Shape::lanes;
+#pragma unroll 1
+  for (int r = lane / Shape::lanes; r < kGroupRows; r += Shape::together) {
     if (r < from.first || (r >= from.fresh_from) != Fresh) continue;
     const int half = half_of<G>(r);
     std::int64_t at;
@@ -57,19 +85,31 @@ __device__ __forceinline__ void issue_rows_of(const FoldParams& p, const TileSou
     } else {
       at = from.previous + state_row(p, from.request, from.position + r);
     }
-    const T* row = base + at + half * G::head_dim + in_row * (16 / static_cast<int>(sizeof(T)));
+    const T* row = base + at + half * G::head_dim + in_row * Shape::elements;
     const std::uint32_t slot = to + static_cast<std::uint32_t>(r * kTileRowBytes + in_row * 16);
     copy_stream16(slot, row + G::state_width);
     copy_stream16(slot + kTilePartBytes, row);
   }
 }
 
-/// Issues all copies of a tile.
+/// Issues all copies of a tile. Most are of one kind.
 template <class G, class S, class P, int PageRows>
 __device__ __forceinline__ void issue_tile(const FoldParams& p, const TileSource& from,
                                            std::uint32_t to, int lane) {
-  if (from.fresh_from > 0) issue_rows_of<G, S, PageRows, false>(p, from, to, lane);
-  if (from.fresh_from < kGroupRows) issue_rows_of<G, P, PageRows, true>(p, from, to, lane);
+  if (from.fresh_from <= 0 && from.first == 0) {
+    const auto* rows = static_cast<const P*>(p.projection) + from.fresh;
+    const std::int64_t stride = step_stride<G, PageRows>(p);
+    issue_packed<G, P>(rows, rows + G::ratio % kGroupRows * stride, stride, to, lane);
+    return;
+  }
+  if (PageRows > 0 && from.fresh_from >= kGroupRows && from.first == 0) {
+    const auto* state = static_cast<const S*>(p.state);
+    issue_packed<G, S>(state + from.previous, state + from.current, page_row_stride<G, PageRows>(p),
+                       to, lane);
+    return;
+  }
+  issue_some<G, S, PageRows, false>(p, from, to, lane);
+  if (from.fresh_from < kGroupRows) issue_some<G, P, PageRows, true>(p, from, to, lane);
 }
 
 /// The tile's position bias, rows first_row.. of the table: [8][64] floats to shared memory.
@@ -98,44 +138,61 @@ __device__ __forceinline__ Two read_two(std::uint32_t part, int r, int lane) {
   }
 }
 
-/// A tile as the state would hold it, whether its rows come from there or from the projection.
+/// When the position bias of a tile's scores is added: it is in them or there is none, to every row
+/// before pooling, or when pooling (recipe sglang).
+enum class Bias { none, early, late };
+
+__device__ __forceinline__ Bias bias_of(const FoldParams& p) {
+  if (p.ape == nullptr) return Bias::none;
+  return p.recipe.ape_when_pooled ? Bias::late : Bias::early;
+}
+
+/// Makes of the copies, in place, what the state would hold of them, as floats: position bias in
+/// the scores of this step's rows, bf16 widened or rounded to. Returns what is left to add.
 template <class S, class P>
+__device__ __forceinline__ Bias settle(std::uint32_t tile, std::uint32_t ape, int fresh_from,
+                                       Bias bias, int lane) {
+  constexpr bool floats = sizeof(S) == 4 && sizeof(P) == 4;
+  const bool early = bias == Bias::early;
+  if (floats && (!early || fresh_from >= kGroupRows)) return early ? Bias::none : bias;
+  if (floats && fresh_from <= 0) return bias;
+  const std::uint32_t own = static_cast<std::uint32_t>(lane) * 8;
+#pragma unroll 1
+  for (int r = 0; r < kGroupRows; ++r) {
+    const bool fresh = r >= fresh_from;
+    if (floats && !fresh) continue;
+    const std::uint32_t at = tile + static_cast<std::uint32_t>(r * kTileRowBytes);
+    Two score = fresh ? read_two<P>(tile, r, lane) : read_two<S>(tile, r, lane);
+    if (early && fresh) {
+      const Two a = read_two<float>(ape, r, lane);
+      score = {{score.v[0] + a.v[0], score.v[1] + a.v[1]}};
+    }
+    if constexpr (!floats) {
+      Two value = fresh ? read_two<P>(tile + kTilePartBytes, r, lane)
+                        : read_two<S>(tile + kTilePartBytes, r, lane);
+      if (fresh) {
+        score = kept<S>(score);
+        value = kept<S>(value);
+      }
+      __syncwarp();  // a bf16 row lies where other lanes' floats go
+      put_shared_float2(at + kTilePartBytes + own, value.v[0], value.v[1]);
+    }
+    put_shared_float2(at + own, score.v[0], score.v[1]);
+  }
+  return early ? Bias::none : bias;
+}
+
+/// A settled tile.
 struct TileRows {
   std::uint32_t at;
   std::uint32_t ape;  ///< of the tile's rows
-  int fresh_from;
   int lane;
-  bool early;  ///< the position bias is added to the scores of the projection
 
-  __device__ __forceinline__ Two bias(int r) const { return read_two<float>(ape, r, lane); }
-
-  __device__ __forceinline__ Two score(int r) const {
-    const bool fresh = r >= fresh_from;
-    Two s;
-    if constexpr (sizeof(S) == sizeof(P)) {
-      s = read_two<S>(at, r, lane);
-    } else {
-      s = fresh ? read_two<P>(at, r, lane) : read_two<S>(at, r, lane);
-    }
-    if (early && fresh) {
-      const Two a = bias(r);
-      s = {{s.v[0] + a.v[0], s.v[1] + a.v[1]}};
-    }
-    if constexpr (sizeof(S) == 2) {
-      if (fresh) s = rounded(s);
-    }
-    return s;
-  }
-
+  __device__ __forceinline__ Two score(int r) const { return read_two<float>(at, r, lane); }
   __device__ __forceinline__ Two value(int r) const {
-    constexpr std::uint32_t part = kTilePartBytes;
-    if constexpr (sizeof(S) == sizeof(P)) {
-      return read_two<S>(at + part, r, lane);
-    } else {
-      if (r < fresh_from) return read_two<S>(at + part, r, lane);
-      return kept<S>(read_two<P>(at + part, r, lane));
-    }
+    return read_two<float>(at + kTilePartBytes, r, lane);
   }
+  __device__ __forceinline__ Two bias(int r) const { return read_two<float>(ape, r, lane); }
 };
 
 }  // namespace pleat::cuda

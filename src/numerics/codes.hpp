@@ -81,11 +81,18 @@ PLEAT_HD std::uint8_t ue8m0_byte(std::int32_t e) {
   return static_cast<std::uint8_t>(e + 127);
 }
 
-/// Scale exponent of an fp8 block from its largest magnitude.
+/// pow2_exponent(x / 448) without dividing: 448 is 1.75 * 2^8, so the quotient passes a power of
+/// two where the mantissa passes 1.75.
+PLEAT_HD std::int32_t exponent_of_448th(float x) {
+  return static_cast<std::int32_t>((bits_of(x) + 0x1FFFFFU) >> 23) - 135;
+}
+
+/// Scale exponent of an fp8 block from its largest magnitude: of max(amax, 1e-4) / 448, or of
+/// max(amax / 448, 1e-4).
 PLEAT_HD std::int32_t fp8_exponent(float amax, bool floor_on_scale) {
-  const float s = floor_on_scale ? larger(quotient(amax, kE4m3Max), kFp8Floor)
-                                 : quotient(larger(amax, kFp8Floor), kE4m3Max);
-  return pow2_exponent(s);
+  if (!floor_on_scale) return exponent_of_448th(larger(amax, kFp8Floor));
+  const std::int32_t e = exponent_of_448th(amax);
+  return e < -13 ? -13 : e;  // 1e-4 <= 2^-13
 }
 
 /// Scale exponent of an fp4 block from its largest magnitude and the recipe's floor of it.

@@ -67,6 +67,12 @@ PLEAT_HD Pair two_sum(float a, float b) {
   return {sum, (a - (sum - part)) + (b - part)};
 }
 
+/// The same where |a| >= |b| (Dekker).
+PLEAT_HD Pair fast_two_sum(float a, float b) {
+  const float sum = a + b;
+  return {sum, b - (sum - a)};
+}
+
 /// A double to twice the digits of a float.
 PLEAT_HD Pair pair_of(double x) {
   const float high = static_cast<float>(x);
@@ -139,14 +145,16 @@ PLEAT_HD float to_odd(float high, float low) {
 /// The pooled channel, rounded once, or (\p odd) to odd.
 PLEAT_HD float pooled_of(Pair value, Pair weight, bool odd) {
   const Pair v = two_sum(value.high, value.low);
-  const Pair w = two_sum(weight.high, weight.low);
-  const float inverse = quotient(1.0F, w.high);
+  const Pair w = fast_two_sum(weight.high, weight.low);
+  const float inverse = reciprocal(w.high);
   const float first = v.high * inverse;
   float left = fused(-first, w.high, v.high);  // exact
   left = left + v.low;
   left = fused(-first, w.low, left);
-  const Pair pooled = two_sum(first, left * inverse);
-  return odd ? to_odd(pooled.high, pooled.low) : pooled.high;
+  const float rest = left * inverse;
+  if (!odd) return first + rest;
+  const Pair pooled = two_sum(first, rest);
+  return to_odd(pooled.high, pooled.low);
 }
 
 /// Mean square of a row and eps, in double: what is rotated needs it to more than float's digits.
@@ -157,7 +165,7 @@ PLEAT_HD double mean_square(float squares, int head_dim, float eps) {
 
 /// 1 / sqrt(mean): the mean rounded to float, then a rounded root and quotient.
 PLEAT_HD float rms_scale(double mean) {
-  return quotient(1.0F, root(static_cast<float>(mean)));
+  return reciprocal(root(static_cast<float>(mean)));
 }
 
 /// The same to some 45 bits: one step of Newton's.

@@ -59,6 +59,14 @@ PLEAT_HD float quotient(float a, float b) {
 #endif
 }
 
+PLEAT_HD float reciprocal(float x) {
+#if defined(__CUDA_ARCH__)
+  return __frcp_rn(x);
+#else
+  return 1.0F / x;
+#endif
+}
+
 PLEAT_HD float root(float x) {
 #if defined(__CUDA_ARCH__)
   return __fsqrt_rn(x);
