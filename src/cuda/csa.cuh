@@ -71,14 +71,10 @@ __device__ __forceinline__ TileSource csa_source(const FoldParams& p, const CsaW
 
 /// Pools a settled tile.
 template <class G, bool Fast>
-__device__ __forceinline__ Two pool_tile(const FoldParams& p, const TileRows& rows,
-                                         bool first_window, Bias bias) {
+__device__ __forceinline__ Two pool_tile(const FoldParams& p, const TileRows& rows, int first,
+                                         bool late) {
   Folded f[2];
-  if (first_window) {
-    fold_rows<G::ratio, Fast>(rows, bias, f);
-  } else {
-    fold_rows<0, Fast>(rows, bias, f);
-  }
+  fold_rows<Fast>(rows, first, late, f);
   Two x;
 #pragma unroll
   for (int c = 0; c < 2; ++c) {
@@ -138,6 +134,7 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
   std::int32_t index = list.first;
   CsaWindow now{};
   CsaWindow next{};
+  PlanEntry after{};  // asked for a window ahead, as its pages are
   if (index < list.count) now = csa_window<G, PageRows>(p, list.head[0]);
 #pragma unroll
   for (int t = 0; t < kWarpTiles; ++t) {
@@ -145,6 +142,7 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
     close_copies();
   }
   if (index + list.stride < list.count) next = csa_window<G, PageRows>(p, list.head[1]);
+  if (index + 2 * list.stride < list.count) after = list.entries[index + 2 * list.stride];
   if (p.saves_here) {
     const std::int32_t blocks = p.fold_blocks;
     const std::int32_t needed = (list.count + workers - 1) / workers;
@@ -168,11 +166,11 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
       const TileRows rows{tile_at + t * kTileBytes, ape_at + t * kTilePartBytes, lane};
       wait_for_copies<kWarpTiles - 1>();
       __syncwarp();
-      const Bias left = settle<S, P>(rows.at, rows.ape, fresh_from, bias, lane);
-      const Two pooled = pool_tile<G, Fast>(p, rows, entry.row == 0, left);
+      settle<S, P>(rows.at, rows.ape, fresh_from, bias == Bias::early, lane);
+      const Two pooled =
+          pool_tile<G, Fast>(p, rows, entry.row == 0 ? G::ratio : 0, bias == Bias::late);
       if (p.writes_through) {
-        write_through<G, S, P>(p, entry, 0, channel + t * kTileChannels, fresh_from, rows,
-                               left == Bias::early);
+        write_through<G, S, P>(p, entry, 0, channel + t * kTileChannels, fresh_from, rows);
       }
       if (t == 0) {
         x[0] = pooled;
@@ -184,9 +182,8 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
       close_copies();
     }
     now = next;
-    if (index + 2 * list.stride < list.count) {
-      next = csa_window<G, PageRows>(p, list.entries[index + 2 * list.stride]);
-    }
+    if (index + 2 * list.stride < list.count) next = csa_window<G, PageRows>(p, after);
+    if (index + 3 * list.stride < list.count) after = list.entries[index + 3 * list.stride];
     if (!finishes) {
 #pragma unroll
       for (int t = 0; t < kWarpTiles; ++t) {

@@ -126,6 +126,7 @@ __device__ __forceinline__ void fold_and_join(const FoldParams& p, const HcaBloc
   std::int32_t index = list.first;
   HcaWindow now{};
   HcaWindow next{};
+  PlanEntry after{};  // asked for a window ahead, as its page is
   if (index < list.count) now = window_of<G, PageRows>(p, list.head[0], warp);
 #pragma unroll
   for (int h = 0; h < kWarpGroups; ++h) {
@@ -133,6 +134,7 @@ __device__ __forceinline__ void fold_and_join(const FoldParams& p, const HcaBloc
     close_copies();
   }
   if (index + list.stride < list.count) next = window_of<G, PageRows>(p, list.head[1], warp);
+  if (index + 2 * list.stride < list.count) after = list.entries[index + 2 * list.stride];
 
   std::uint32_t round = 0;
 #pragma unroll 1
@@ -151,11 +153,10 @@ __device__ __forceinline__ void fold_and_join(const FoldParams& p, const HcaBloc
         Folded f[2];
         wait_for_copies<kWarpGroups - 1>();
         __syncwarp();
-        const Bias left = settle<S, P>(rows.at, rows.ape, fresh_from, bias, lane);
-        fold_rows<0, Fast>(rows, left, f);
+        settle<S, P>(rows.at, rows.ape, fresh_from, bias == Bias::early, lane);
+        fold_rows<Fast>(rows, 0, bias == Bias::late, f);
         if (p.writes_through) {
-          write_through<G, S, P>(p, now.entry, first, tile * kTileChannels, fresh_from, rows,
-                                 left == Bias::early);
+          write_through<G, S, P>(p, now.entry, first, tile * kTileChannels, fresh_from, rows);
         }
         __syncwarp();  // every lane has read its part
         if (!last) {
@@ -187,9 +188,8 @@ __device__ __forceinline__ void fold_and_join(const FoldParams& p, const HcaBloc
       if (last) arrive_at<kHcaThreads>(HcaBarrier::full + static_cast<int>(side));
     }
     now = next;
-    if (index + 2 * list.stride < list.count) {
-      next = window_of<G, PageRows>(p, list.entries[index + 2 * list.stride], warp);
-    }
+    if (index + 2 * list.stride < list.count) next = window_of<G, PageRows>(p, after, warp);
+    if (index + 3 * list.stride < list.count) after = list.entries[index + 3 * list.stride];
   }
 }
 

@@ -66,18 +66,29 @@ __device__ __forceinline__ void save_quad(const FoldParams& p, std::int64_t to, 
   }
 }
 
-/// Copies the rows first.. of `count`, SaveShape::rows every `step`; item(i) says which token,
-/// halves(i, token, position) which halves of its row. By Threads threads, of which this is `tid`.
-template <class G, class S, class P, int Threads, class Item, class Halves>
+/// Which rows are copied: every token's, those that the plan lists, or those that were found.
+struct SaveList {
+  const std::int32_t* listed;
+  const SaveItem* found;
+  std::int32_t count;
+  bool whole;  ///< every row that is listed, and all of it
+
+  __device__ __forceinline__ std::int32_t token(std::int32_t i) const {
+    return found != nullptr ? found[i].token : listed != nullptr ? listed[i] : i;
+  }
+};
+
+/// Copies the rows first.. of a list, SaveShape::rows every `step`. By Threads threads, of which
+/// this is `tid`.
+template <class G, class S, class P, int Threads>
 __device__ __forceinline__ void copy_rows(const FoldParams& p, int tid, std::int32_t first,
-                                          std::int32_t step, std::int32_t count, Item item,
-                                          Halves halves) {
+                                          std::int32_t step, const SaveList& list) {
   using Shape = SaveShape<G, Threads>;
   const int in_row = tid % Shape::per_row;
   const int row = tid / Shape::per_row;
   const bool early_ape = p.ape != nullptr && !p.recipe.ape_when_pooled;
 #pragma unroll 1
-  for (std::int32_t i = first; i < count; i += step) {
+  for (std::int32_t i = first; i < list.count; i += step) {
 #pragma unroll 1
     for (int pass = 0; pass < Shape::passes; ++pass) {
       uint4 raw[Shape::deep][Shape::pass_quads];
@@ -90,7 +101,7 @@ __device__ __forceinline__ void copy_rows(const FoldParams& p, int tid, std::int
 #pragma unroll
       for (int k = 0; k < Shape::deep; ++k) {
         const std::int32_t at = i + k * Shape::together + row;
-        token[k] = row < Shape::together && at < count ? item(at) : -1;
+        token[k] = row < Shape::together && at < list.count ? list.token(at) : -1;
         slot[k] = -1;
         if (token[k] < 0) continue;
 #pragma unroll
@@ -103,7 +114,12 @@ __device__ __forceinline__ void copy_rows(const FoldParams& p, int tid, std::int
 #pragma unroll
       for (int k = 0; k < Shape::deep; ++k) {
         if (slot[k] < 0) continue;
-        const unsigned mask = halves(i + k * Shape::together + row, token[k], position[k]);
+        unsigned mask = G::overlap ? 3U : 1U;
+        if (list.found != nullptr) {
+          mask = list.found[i + k * Shape::together + row].halves;
+        } else if (!list.whole) {
+          mask = halves_to_save<G>(p, token[k], p.token_to_req[token[k]], position[k]);
+        }
         if (mask == 0) continue;
         const std::int64_t to = slot_row(p, slot[k]);
         const float* ape = p.ape + position[k] % G::ratio * p.ape_stride;
@@ -136,23 +152,11 @@ __device__ __forceinline__ void save_rows(const FoldParams& p, int tid, std::int
                                           std::int32_t groups, SaveItem* found,
                                           std::int32_t* count) {
   constexpr std::int32_t rows = SaveShape<G, Threads>::rows;
-  constexpr unsigned all = G::overlap ? 3U : 1U;
-  const auto ask = [&](std::int32_t, std::int32_t t, std::int64_t position) {
-    return halves_to_save<G>(p, t, p.token_to_req[t], position);
-  };
-  if (p.tokens <= kSaveUnasked) {
-    return copy_rows<G, S, P, Threads>(
-        p, tid, index * rows, groups * rows, p.tokens, [](std::int32_t i) { return i; }, ask);
-  }
-  const std::int32_t listed = p.saves != nullptr ? p.plan->saves : kEveryLiveToken;
-  if (listed >= 0) {
-    const auto item = [&](std::int32_t i) { return p.saves[i]; };
-    return copy_rows<G, S, P, Threads>(p, tid, index * rows, groups * rows, listed, item,
-                                       [&](std::int32_t i, std::int32_t t, std::int64_t position) {
-                                         return p.writes_through ? ask(i, t, position) : all;
-                                       });
-  }
-  // look through a token a thread, then copy what was found
+  const std::int32_t listed =
+      p.tokens > kSaveUnasked && p.saves != nullptr ? p.plan->saves : kEveryLiveToken;
+  SaveList list{nullptr, nullptr, p.tokens, false};
+  if (listed >= 0) list = {p.saves, nullptr, listed, !p.writes_through};
+  const bool looks = p.tokens > kSaveUnasked && listed < 0;  // a token a thread, then copies
   const auto sync = [] {
     if constexpr (Threads == 32) {
       __syncwarp();
@@ -161,19 +165,23 @@ __device__ __forceinline__ void save_rows(const FoldParams& p, int tid, std::int
     }
   };
 #pragma unroll 1
-  for (std::int32_t start = index * Threads; start < p.tokens; start += groups * Threads) {
-    const std::int32_t t = start + tid;
-    if (tid == 0) *count = 0;
-    sync();
-    unsigned mask = 0;
-    if (t < p.tokens && p.state_slots[t] >= 0) {
-      mask = halves_to_save<G>(p, t, p.token_to_req[t], p.positions[t]);
+  for (std::int32_t start = index * Threads; !looks || start < p.tokens;
+       start += groups * Threads) {
+    if (looks) {
+      const std::int32_t t = start + tid;
+      if (tid == 0) *count = 0;
+      sync();
+      unsigned mask = 0;
+      if (t < p.tokens && p.state_slots[t] >= 0) {
+        mask = halves_to_save<G>(p, t, p.token_to_req[t], p.positions[t]);
+      }
+      if (mask != 0) found[atomicAdd(count, 1)] = {t, mask};  // rows are independent: any order
+      sync();
+      list = {nullptr, found, *count, false};
     }
-    if (mask != 0) found[atomicAdd(count, 1)] = {t, mask};  // rows are independent: any order
-    sync();
-    copy_rows<G, S, P, Threads>(
-        p, tid, 0, rows, *count, [&](std::int32_t i) { return found[i].token; },
-        [&](std::int32_t i, std::int32_t, std::int64_t) { return found[i].halves; });
+    copy_rows<G, S, P, Threads>(p, tid, looks ? 0 : index * rows, looks ? rows : groups * rows,
+                                list);
+    if (!looks) break;
     sync();
   }
 }

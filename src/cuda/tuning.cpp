@@ -75,7 +75,7 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
   // rows that a block writes at once, and the blocks that give every token such a place
   const std::int64_t save_rows = g.row_width() >= 2048 ? 1 : 2;
   const std::int64_t save_blocks =
-      std::min(divide_up(tokens, save_rows), 2LL * device.multiprocessors);
+      std::min(divide_up(tokens, save_rows), std::int64_t{2} * device.multiprocessors);
   if (op != Op::save_state) {
     // a worker folds one window at a time: a cluster for HCA, a block for CSA, a warp for the
     // indexer
