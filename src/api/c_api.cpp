@@ -102,8 +102,11 @@ Status adopt(const char* name, const char* type, const Struct* given, Struct* ou
   return {};
 }
 
-Status read_flag(const char* name, std::int32_t value, bool* out) {
-  if (value != 0 && value != 1) return api::invalid(name, "0 or 1", value);
+/// `where`: "", or "main." and the like where there are two calls.
+Status read_flag(const char* where, const char* name, std::int32_t value, bool* out) {
+  if (value != 0 && value != 1) {
+    return api::invalid(fmt::format("{}{}", where, name), "0 or 1", value);
+  }
   *out = value == 1;
   return {};
 }
@@ -118,20 +121,20 @@ TensorView view_of(const pleat_tensor& t) {
   return v;
 }
 
-Status read_geometry(const pleat_geometry& in, Geometry* out) {
-  if (Status s = read_flag("geometry.overlap", in.overlap, &out->overlap); !s.ok()) return s;
-  if (Status s = read_flag("geometry.ape", in.ape, &out->ape); !s.ok()) return s;
+Status read_geometry(const char* where, const pleat_geometry& in, Geometry* out) {
+  if (Status s = read_flag(where, "geometry.overlap", in.overlap, &out->overlap); !s.ok()) return s;
+  if (Status s = read_flag(where, "geometry.ape", in.ape, &out->ape); !s.ok()) return s;
   out->ratio = in.ratio;
   out->head_dim = in.head_dim;
   out->rope_dim = in.rope_dim;
   return {};
 }
 
-Status read_call(const char* name, const pleat_call* given, Call* out) {
+Status read_call(const char* name, const char* where, const pleat_call* given, Call* out) {
   pleat_call in = pleat_call_init();
   if (Status s = adopt(name, "pleat_call", given, &in); !s.ok()) return s;
   if (in.reserved != 0) return api::invalid(fmt::format("{}.reserved", name), "0", in.reserved);
-  if (Status s = read_geometry(in.geometry, &out->compressor.geometry); !s.ok()) return s;
+  if (Status s = read_geometry(where, in.geometry, &out->compressor.geometry); !s.ok()) return s;
   out->compressor.recipe = static_cast<Recipe>(in.recipe);
   out->compressor.row_format = static_cast<RowFormat>(in.row_format);
   out->compressor.eps = in.eps;
@@ -153,8 +156,8 @@ Status read_exec(const pleat_exec* given, Exec* out) {
   if (given != nullptr) {
     if (Status s = adopt("exec", "pleat_exec", given, &in); !s.ok()) return s;
   }
-  if (Status s = read_flag("exec.checked", in.checked, &out->checked); !s.ok()) return s;
-  if (Status s = read_flag("exec.chained", in.chained, &out->chained); !s.ok()) return s;
+  if (Status s = read_flag("", "exec.checked", in.checked, &out->checked); !s.ok()) return s;
+  if (Status s = read_flag("", "exec.chained", in.chained, &out->chained); !s.ok()) return s;
   out->backend = static_cast<Backend>(in.backend);
   out->threads = in.threads;
   out->simd = static_cast<SimdTarget>(in.simd);
@@ -167,7 +170,7 @@ pleat_status run_op(Op op, const pleat_call* given_call, const pleat_exec* given
   return report(api::guarded([&] {
     Call call;
     Exec exec;
-    if (Status s = read_call("call", given_call, &call); !s.ok()) return s;
+    if (Status s = read_call("call", "", given_call, &call); !s.ok()) return s;
     if (Status s = read_exec(given_exec, &exec); !s.ok()) return s;
     return run(op, call, exec);
   }));
@@ -182,8 +185,8 @@ struct PairRead {
 
 Status read_pair(const pleat_call* main, const pleat_call* indexer, const pleat_exec* exec,
                  PairRead* out) {
-  if (Status s = read_call("main", main, &out->main); !s.ok()) return s;
-  if (Status s = read_call("indexer", indexer, &out->indexer); !s.ok()) return s;
+  if (Status s = read_call("main", "main.", main, &out->main); !s.ok()) return s;
+  if (Status s = read_call("indexer", "indexer.", indexer, &out->indexer); !s.ok()) return s;
   return read_exec(exec, &out->exec);
 }
 
@@ -248,7 +251,7 @@ pleat_status pleat_describe(int32_t op, const pleat_call* given_call, const plea
   return pleat::report(pleat::api::guarded([&] {
     pleat::Call call;
     pleat::Exec exec;
-    if (pleat::Status s = pleat::read_call("call", given_call, &call); !s.ok()) return s;
+    if (pleat::Status s = pleat::read_call("call", "", given_call, &call); !s.ok()) return s;
     if (pleat::Status s = pleat::read_exec(given_exec, &exec); !s.ok()) return s;
     const auto text = [&](std::string* to) {
       return pleat::describe(static_cast<pleat::Op>(op), call, exec, to);
