@@ -10,6 +10,13 @@
 // folds, main's first as they are the longest, then the blocks that save state rows.
 namespace pleat::cuda {
 
+/// A function of its own: inlined beside two folds, the copies' registers would spill the folds'.
+template <class G, class S, class P>
+__device__ __noinline__ void save_apart(const FoldParams& p, int index, int blocks,
+                                        SaveItem* found) {
+  save_rows<G, S, P, kCsaThreads>(p, index, blocks, found);
+}
+
 template <class S, class P, int PageRows, int CacheRows, bool Fast>
 __global__ void __launch_bounds__(kCsaThreads, 4)
     csa_pair_kernel(const __grid_constant__ FoldParams main,
@@ -26,11 +33,10 @@ __global__ void __launch_bounds__(kCsaThreads, 4)
     fold_groups<Indexer, S, P, PageRows, CacheRows, Fast>(indexer, block - main.fold_blocks,
                                                           dynamic, indexer_shared);
   } else if (block < folds + main_save_blocks) {
-    save_rows<Csa, S, P, kCsaThreads>(main, block - folds, main_save_blocks, found);
+    save_apart<Csa, S, P>(main, block - folds, main_save_blocks, found);
   } else {
     const int before = folds + main_save_blocks;
-    save_rows<Indexer, S, P, kCsaThreads>(indexer, block - before,
-                                          static_cast<int>(gridDim.x) - before, found);
+    save_apart<Indexer, S, P>(indexer, block - before, static_cast<int>(gridDim.x) - before, found);
   }
   let_successor_start();
 }
