@@ -57,7 +57,7 @@ nlohmann::ordered_json measure_row(const PerfRow& row) {
   const double limit = m.read_us.p50 / m.us.p50 * 100;
   const char* met = row.target_us <= 0 ? "-" : m.us.p50 <= row.target_us ? "met" : "missed";
   nlohmann::ordered_json out = {{"name", row.name},
-                                {"op", name(row.op)},
+                                {"op", row.with_indexer ? "csa_step" : name(row.op)},
                                 {"us", quantiles_json(m.us)},
                                 {"read_us", quantiles_json(m.read_us)},
                                 {"bytes_read", m.bytes.read},

@@ -6,9 +6,12 @@
 
 #include <algorithm>
 #include <functional>
+#include <memory>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tools/cuda_handles.hpp"
@@ -175,102 +178,175 @@ std::unique_ptr<DeviceMemory> random_floats(std::int64_t count, std::uint32_t se
   return m;
 }
 
+PerfBytes operator+(const PerfBytes& a, const PerfBytes& b) {
+  return {a.read + b.read, a.written + b.written};
+}
+
+/// Device memory as long as the row is measured.
+class Held {
+ public:
+  void* keep(std::unique_ptr<DeviceMemory> m) {
+    held_.push_back(std::move(m));
+    return held_.back()->get();
+  }
+
+ private:
+  std::vector<std::unique_ptr<DeviceMemory>> held_;
+};
+
+/// One layer's calls of a row: what they have in common, and large buffers of their own.
+class LayerOnGpu {
+ public:
+  LayerOnGpu(const PerfRow& row, Held& held);
+
+  [[nodiscard]] const PerfBytes& bytes() const { return batch_.bytes; }
+  /// Device memory of one call's buffers.
+  [[nodiscard]] std::int64_t set_bytes() const;
+  /// The call on buffer set i, which is allocated and filled.
+  [[nodiscard]] Call make_call(std::int64_t i);
+  [[nodiscard]] Call& common() { return call_; }
+
+ private:
+  const PerfRow row_;
+  Held& held_;
+  HostBatch batch_;
+  RowLayout layout_;
+  std::int64_t page_rows_;
+  std::int64_t page_floats_;
+  std::int64_t cache_rows_;
+  std::int64_t cache_stride_;
+  std::int64_t projection_;  ///< floats of it, of the state and of compressed
+  std::int64_t state_;
+  std::int64_t compressed_;
+  Call call_;
+};
+
+LayerOnGpu::LayerOnGpu(const PerfRow& row, Held& held)
+    : row_(row),
+      held_(held),
+      batch_(make_batch(row)),
+      layout_(row_layout(row.format, row.geometry)),
+      page_rows_(row.geometry.overlap ? row.geometry.ratio : kGroupRows),
+      cache_rows_(256 / row.geometry.ratio),
+      cache_stride_((layout_.page_bytes(cache_rows_) + 575) / 576 * 576),
+      compressed_(row.tokens * row.geometry.head_dim) {
+  const Geometry& g = row.geometry;
+  const std::int64_t page_stride = g.head_dim == 128 ? 2160 : 9360;
+  page_floats_ = std::max(page_stride, page_rows_ * g.row_width());
+  const bool projects = row.op == Op::step || row.op == Op::save_state;
+  projection_ = projects ? row.tokens * g.row_width() : 0;
+  const bool stateless = row.op == Op::norm_rope_store || row.op == Op::plan;
+  state_ = stateless ? page_floats_ : batch_.state_pages * page_floats_;
+
+  const HostBatch& b = batch_;
+  call_.compressor = {g, Recipe::vllm, row.format, 1e-6F};
+  call_.batch.positions =
+      TensorView::packed(held.keep(upload(b.positions)), DType::i64, row.tokens);
+  call_.batch.token_to_req =
+      TensorView::packed(held.keep(upload(b.token_to_req)), DType::i32, row.tokens);
+  call_.batch.state_slots =
+      TensorView::packed(held.keep(upload(b.state_slots)), DType::i64, row.tokens);
+  call_.batch.kv_slots = TensorView::packed(held.keep(upload(b.kv_slots)), DType::i64, row.tokens);
+  call_.state.block_table =
+      TensorView::packed(held.keep(upload(b.block_table)), DType::i32, row.requests, b.blocks);
+  call_.weights.ape = TensorView::packed(held.keep(random_floats(g.ratio * g.state_width(), 11)),
+                                         DType::f32, g.ratio, g.state_width());
+  call_.weights.norm =
+      TensorView::packed(held.keep(random_floats(g.head_dim, 12)), DType::f32, g.head_dim);
+  const std::int64_t longest = *std::max_element(b.positions.begin(), b.positions.end()) + 1;
+  call_.weights.rope = TensorView::packed(held.keep(random_floats(longest * g.rope_dim, 13)),
+                                          DType::f32, longest, g.rope_dim);
+  call_.write = {row.policy, 0};
+  call_.plan = {held.keep(std::make_unique<DeviceMemory>(plan_bytes(row.tokens))), row.tokens};
+}
+
+std::int64_t LayerOnGpu::set_bytes() const {
+  return 4 * (projection_ + state_ + compressed_) + batch_.cache_pages * cache_stride_;
+}
+
+Call LayerOnGpu::make_call(std::int64_t i) {
+  const Geometry& g = row_.geometry;
+  Call c = call_;
+  const auto seed = static_cast<std::uint32_t>(100 + 7 * i);
+  if (projection_ > 0) {
+    c.projection = TensorView::packed(held_.keep(random_floats(projection_, seed)), DType::f32,
+                                      row_.tokens, g.row_width());
+  }
+  c.state.pages = TensorView::paged(held_.keep(random_floats(state_, seed + 1)), DType::f32,
+                                    state_ / page_floats_, page_rows_, g.row_width(), page_floats_);
+  c.compressed = TensorView::packed(held_.keep(random_floats(compressed_, seed + 2)), DType::f32,
+                                    row_.tokens, g.head_dim);
+  c.cache = TensorView::paged(
+      held_.keep(std::make_unique<DeviceMemory>(batch_.cache_pages * cache_stride_)), DType::u8,
+      batch_.cache_pages, cache_rows_, layout_.row_bytes(), cache_stride_);
+  return c;
+}
+
+PerfRow indexer_of(PerfRow row) {
+  row.geometry = Indexer::value;
+  row.format = RowFormat::index_fp8;
+  return row;
+}
+
+/// A pure read of as many bytes as a call reads, going round as many buffers.
+Quantiles time_read(cudaStream_t stream, std::int64_t bytes) {
+  const std::size_t read = static_cast<std::size_t>(bytes) / 16 * 16;
+  const std::size_t pieces = std::max<std::size_t>(2, kRotation / std::max<std::size_t>(read, 1));
+  const std::size_t used = std::min<std::size_t>(pieces, 256);
+  const DeviceMemory pool(used * read);
+  must(fill_random(static_cast<float*>(pool.get()), used * read / 4, 5, nullptr), "fill");
+  must(cudaDeviceSynchronize(), "fill");
+  const auto count = static_cast<std::int64_t>(std::max<std::size_t>(used, 20));
+  return time_graph(stream, count, [&](std::int64_t i) {
+    const std::size_t k = static_cast<std::size_t>(i) % used;
+    must(read_once(static_cast<char*>(pool.get()) + k * read, read, nullptr, stream), "read");
+  });
+}
+
+void check(const Status& s) {
+  if (!s.ok()) throw fail("{}", s.message());
+}
+
 }  // namespace
 
 PerfMeasurement measure_gpu(const PerfRow& row, Variant variant, bool with_plan) {
-  const Geometry& g = row.geometry;
-  const HostBatch b = make_batch(row);
-  const std::int64_t page_rows = g.overlap ? g.ratio : kGroupRows;
-  const std::int64_t page_stride = g.head_dim == 128 ? 2160 : 9360;
-  const std::int64_t page_floats = std::max(page_stride, page_rows * g.row_width());
-  const RowLayout layout = row_layout(row.format, g);
-  const std::int64_t cache_rows = 256 / g.ratio;
-  const std::int64_t cache_stride = (layout.page_bytes(cache_rows) + 575) / 576 * 576;
-  const bool projects = row.op == Op::step || row.op == Op::save_state;
-  const std::int64_t projection = projects ? row.tokens * g.row_width() : 0;
-  const std::int64_t state = row.op == Op::norm_rope_store || row.op == Op::plan
-                                 ? page_floats
-                                 : b.state_pages * page_floats;
-  const std::int64_t compressed = row.tokens * g.head_dim;
-  const std::int64_t set = 4 * (projection + state + compressed) + b.cache_pages * cache_stride;
-  const std::int64_t touched = std::max<std::int64_t>(b.bytes.read + b.bytes.written, 1);
+  Held held;
+  LayerOnGpu layer(row, held);
+  std::optional<LayerOnGpu> indexer;
+  if (row.with_indexer) indexer.emplace(indexer_of(row), held);
+  PerfMeasurement m;
+  m.bytes = indexer ? layer.bytes() + indexer->bytes() : layer.bytes();
+  const std::int64_t set = layer.set_bytes() + (indexer ? indexer->set_bytes() : 0);
+  const std::int64_t touched = std::max<std::int64_t>(m.bytes.read + m.bytes.written, 1);
   std::int64_t sets = std::clamp<std::int64_t>(kRotation / touched + 1, 2, 256);
   sets = std::max<std::int64_t>(1, std::min(sets, kLargest / set));
-
-  std::vector<std::unique_ptr<DeviceMemory>> held;
-  const auto keep = [&](std::unique_ptr<DeviceMemory> m) {
-    held.push_back(std::move(m));
-    return held.back()->get();
-  };
-  Call call;
-  call.compressor = {g, Recipe::vllm, row.format, 1e-6F};
-  call.batch.positions = TensorView::packed(keep(upload(b.positions)), DType::i64, row.tokens);
-  call.batch.token_to_req =
-      TensorView::packed(keep(upload(b.token_to_req)), DType::i32, row.tokens);
-  call.batch.state_slots = TensorView::packed(keep(upload(b.state_slots)), DType::i64, row.tokens);
-  call.batch.kv_slots = TensorView::packed(keep(upload(b.kv_slots)), DType::i64, row.tokens);
-  call.state.block_table =
-      TensorView::packed(keep(upload(b.block_table)), DType::i32, row.requests, b.blocks);
-  call.weights.ape = TensorView::packed(keep(random_floats(g.ratio * g.state_width(), 11)),
-                                        DType::f32, g.ratio, g.state_width());
-  call.weights.norm =
-      TensorView::packed(keep(random_floats(g.head_dim, 12)), DType::f32, g.head_dim);
-  const std::int64_t longest = *std::max_element(b.positions.begin(), b.positions.end()) + 1;
-  call.weights.rope = TensorView::packed(keep(random_floats(longest * g.rope_dim, 13)), DType::f32,
-                                         longest, g.rope_dim);
-  call.write = {row.policy, 0};
-  call.plan = {keep(std::make_unique<DeviceMemory>(plan_bytes(row.tokens))), row.tokens};
-  std::vector<Call> calls;
-  for (std::int64_t i = 0; i < sets; ++i) {
-    Call c = call;
-    const auto seed = static_cast<std::uint32_t>(100 + 7 * i);
-    if (projects) {
-      c.projection = TensorView::packed(keep(random_floats(projection, seed)), DType::f32,
-                                        row.tokens, g.row_width());
-    }
-    c.state.pages = TensorView::paged(keep(random_floats(state, seed + 1)), DType::f32,
-                                      state / page_floats, page_rows, g.row_width(), page_floats);
-    c.compressed = TensorView::packed(keep(random_floats(compressed, seed + 2)), DType::f32,
-                                      row.tokens, g.head_dim);
-    c.cache =
-        TensorView::paged(keep(std::make_unique<DeviceMemory>(b.cache_pages * cache_stride)),
-                          DType::u8, b.cache_pages, cache_rows, layout.row_bytes(), cache_stride);
-    calls.push_back(c);
-  }
-  must(cudaDeviceSynchronize(), "setting up");
 
   const Stream stream;
   Exec exec;
   exec.backend = Backend::cuda;
   exec.stream = stream.handle;
   exec.variant = variant;
-  const auto check = [](const Status& s) {
-    if (!s.ok()) throw fail("{}", s.message());
-  };
-  check(plan(calls[0], exec));
-  if (!with_plan && row.op != Op::plan) {
-    for (Call& c : calls)
-      c.plan = {};
+  check(plan(layer.common(), exec));
+  if (!with_plan && row.op != Op::plan) layer.common().plan = {};
+  if (indexer) {
+    indexer->common().batch.positions = layer.common().batch.positions;
+    indexer->common().batch.token_to_req = layer.common().batch.token_to_req;
+    indexer->common().plan = layer.common().plan;
   }
-  PerfMeasurement m;
-  m.bytes = b.bytes;
-  check(describe(row.op, calls[0], exec, &m.code));
+  std::vector<Call> calls;
+  std::vector<Call> others;
+  for (std::int64_t i = 0; i < sets; ++i) {
+    calls.push_back(layer.make_call(i));
+    if (indexer) others.push_back(indexer->make_call(i));
+  }
+  must(cudaDeviceSynchronize(), "setting up");
+  check(indexer ? describe_csa_step(calls[0], others[0], exec, &m.code)
+                : describe(row.op, calls[0], exec, &m.code));
   m.us = time_graph(stream.handle, std::max<std::int64_t>(sets, 20), [&](std::int64_t i) {
-    check(run(row.op, calls[static_cast<std::size_t>(i % sets)], exec));
+    const auto k = static_cast<std::size_t>(i % sets);
+    check(indexer ? csa_step(calls[k], others[k], exec) : run(row.op, calls[k], exec));
   });
-  const std::size_t read = static_cast<std::size_t>(b.bytes.read) / 16 * 16;
-  const std::size_t pieces = std::max<std::size_t>(2, kRotation / std::max<std::size_t>(read, 1));
-  const std::size_t used = std::min<std::size_t>(pieces, 256);
-  const DeviceMemory pool(used * read);
-  must(fill_random(static_cast<float*>(pool.get()), used * read / 4, 5, nullptr), "fill");
-  must(cudaDeviceSynchronize(), "fill");
-  m.read_us = time_graph(
-      stream.handle, static_cast<std::int64_t>(std::max<std::size_t>(used, 20)),
-      [&](std::int64_t i) {
-        const std::size_t k = static_cast<std::size_t>(i) % used;
-        must(read_once(static_cast<char*>(pool.get()) + k * read, read, nullptr, stream.handle),
-             "read");
-      });
+  m.read_us = time_read(stream.handle, m.bytes.read);
   return m;
 }
 

@@ -23,6 +23,8 @@ struct PerfRow {
   const char* peer;      ///< whose figure `peer_us` is
   double peer_us;
   double target_us;
+  /// csa_step: the row's geometry is CSA's, and its indexer (rows index_fp8) comes along.
+  bool with_indexer = false;
 };
 
 /// The rows, in the order of the table.

@@ -78,7 +78,8 @@ class Replayer {
                           size_of(options.state), options.cache_bytes)),
         setup_(make_setup(requests, options, pools_)),
         verifier_(setup_, options.sample_rate),
-        builder_(setup_, requests, pools_.rules, options.padding) {
+        builder_(setup_, requests, pools_.rules, options.padding),
+        groups_(groups_of(setup_)) {
     for (const std::size_t p : setup_.plan_of_kinds()) {
       plans_ = std::max(plans_, static_cast<std::int64_t>(p) + 1);
     }
@@ -99,6 +100,7 @@ class Replayer {
   ReplaySetup setup_;
   RowVerifier verifier_;
   StepBuilder builder_;
+  std::vector<LayerGroup> groups_;
   std::unique_ptr<ReplayDevice> device_;
   std::int64_t plans_ = 0;  ///< in one step
   ReplayReport report_;
@@ -109,9 +111,8 @@ class Replayer {
 void Replayer::run_step(const Step& step) {
   const StepInput& input = builder_.build(step);
   device_->begin_step(input);
-  for (std::size_t layer = 0; layer < setup_.model.layers.size(); ++layer) {
-    device_->run_layer(layer);
-  }
+  for (const LayerGroup& group : groups_)
+    device_->run(group);
   const StepSeconds seconds = device_->finish_step();
   const double ops = std::accumulate(seconds.ops.begin(), seconds.ops.end(), seconds.plans);
   report_.compressor_seconds += ops;
@@ -124,7 +125,8 @@ void Replayer::run_step(const Step& step) {
     report_.kinds[k].bytes += bytes;
     times.bytes += bytes;
   }
-  report_.calls += std::ssize(ops_of(options_.op)) * std::ssize(setup_.model.layers);
+  for (const LayerGroup& group : groups_)
+    report_.calls += calls_of(group, options_.op);
   report_.plans += plans_;
   report_.steps += 1;
   report_.steps_decode += step.decode_only;
@@ -174,8 +176,8 @@ ReplayReport Replayer::run() {
   report_.requests = static_cast<std::int64_t>(requests_.size());
   report_.verify = options_.verify;
   if (options_.exec.backend == Backend::cuda) {
-    for (const Op op : ops_of(options_.op))
-      report_.launches_per_layer += launches_of(op, StateLayout::paged);
+    for (const LayerGroup& group : groups_)
+      report_.launches_per_step += launches_of(group, options_.op);
   }
   report_.kinds.resize(model.kinds.size());
   done_.assign(static_cast<std::size_t>(setup_.requests), false);

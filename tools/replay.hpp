@@ -63,8 +63,8 @@ struct ReplayReport {
   std::int64_t steps_decode = 0;
   std::int64_t tokens = 0;  ///< through the compressor, rejected drafts included
   std::int64_t drafts_rejected = 0;
-  std::int64_t calls = 0;               ///< of ops, plans not among them
-  std::int64_t launches_per_layer = 0;  ///< kernels of one layer's step; 0: no GPU
+  std::int64_t calls = 0;              ///< of ops, plans not among them
+  std::int64_t launches_per_step = 0;  ///< kernels of all layers, plans not among them; 0: no GPU
   std::int64_t plans = 0;
   std::int64_t peak_running = 0;
   double virtual_seconds = 0;  ///< in the trace's time

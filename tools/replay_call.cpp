@@ -3,6 +3,7 @@
 #include "tools/replay_call.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "tools/error.hpp"
 
@@ -24,6 +25,18 @@ std::span<const Op> ops_of(ReplayOp op) {
   static constexpr std::array kSplit{Op::save_state, Op::compress, Op::norm_rope_store};
   if (op == ReplayOp::step) return kStep;
   return kSplit;
+}
+
+std::int64_t calls_of(const LayerGroup& group, ReplayOp op) {
+  return group.indexer ? 1 : std::ssize(ops_of(op));
+}
+
+std::int64_t launches_of(const LayerGroup& group, ReplayOp op) {
+  if (group.indexer) return kLaunchesOfCsaStep;
+  std::int64_t n = 0;
+  for (const Op o : ops_of(op))
+    n += launches_of(o, StateLayout::paged);
+  return n;
 }
 
 Pages state_of(const ReplaySetup& setup, std::size_t kind) {
@@ -104,6 +117,10 @@ void run_ops(const ReplaySetup& setup, const Call& call) {
     expect_ok(run(op, call, setup.exec));
 }
 
+void run_ops(const ReplaySetup& setup, const Call& main, const Call& indexer) {
+  expect_ok(csa_step(main, indexer, setup.exec));
+}
+
 void make_plan(const ReplaySetup& setup, const Call& call) {
   expect_ok(plan(call, setup.exec));
 }
@@ -113,6 +130,35 @@ std::string describe_ops(const ReplaySetup& setup, const Call& call) {
   const Op op = setup.op == ReplayOp::step ? Op::step : Op::compress;
   expect_ok(describe(op, call, setup.exec, &text));
   return text;
+}
+
+std::string describe_ops(const ReplaySetup& setup, const Call& main, const Call& indexer) {
+  std::string text;
+  expect_ok(describe_csa_step(main, indexer, setup.exec, &text));
+  return text;
+}
+
+std::optional<LayerGroup> group_of_kind(const ReplaySetup& setup, std::size_t kind) {
+  const std::vector<LayerGroup> groups = groups_of(setup);
+  const auto at = std::find_if(groups.begin(), groups.end(), [&](const LayerGroup& g) {
+    return setup.model.layers[g.layer].kind == kind ||
+           (g.indexer && setup.model.layers[*g.indexer].kind == kind);
+  });
+  return at == groups.end() ? std::nullopt : std::optional(*at);
+}
+
+void add_seconds(const ReplaySetup& setup, const LayerGroup& group, double seconds,
+                 std::vector<double>* of_kinds) {
+  const Layer& layer = setup.model.layers[group.layer];
+  if (!group.indexer) {
+    (*of_kinds)[layer.kind] += seconds;
+    return;
+  }
+  const Layer& indexer = setup.model.layers[*group.indexer];
+  const double width = setup.model.kind_of(layer).compressor.geometry.row_width();
+  const double other = setup.model.kind_of(indexer).compressor.geometry.row_width();
+  (*of_kinds)[layer.kind] += seconds * width / (width + other);
+  (*of_kinds)[indexer.kind] += seconds * other / (width + other);
 }
 
 }  // namespace pleat::tools

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <pleat/pleat.hpp>
 #include <span>
 #include <string>
@@ -19,11 +20,19 @@ namespace pleat::tools {
 /// The ops of a layer's step, in order.
 std::span<const Op> ops_of(ReplayOp op);
 
+/// Calls of ops that a group of layers takes in a step.
+std::int64_t calls_of(const LayerGroup& group, ReplayOp op);
+
 /// Kernels that a call launches on CUDA. It is said here only; a test counts them in a graph.
 constexpr std::int64_t launches_of(Op op, StateLayout layout) {
   // A ring's old rows must be read before those of the step replace them.
   return op == Op::step && layout == StateLayout::ring ? 2 : 1;
 }
+
+/// Of csa_step on calls with the same dtypes, as a replay's are.
+inline constexpr std::int64_t kLaunchesOfCsaStep = 1;
+/// Of a group of layers in a step.
+std::int64_t launches_of(const LayerGroup& group, ReplayOp op);
 
 /// Equal pages, one behind the other. What they hold before anything is written is `poison`, word
 /// by word: huge as a float, and telling where nothing should have been written.
@@ -77,10 +86,18 @@ Call call_of(const ReplaySetup& setup, std::size_t layer, std::int64_t tokens,
 /// Per plan a layer whose call makes it.
 std::vector<std::size_t> planning_layers(const ReplaySetup& setup);
 
-/// Runs the layer's ops. Throws Error when one is refused.
+/// Runs the layer's ops, or a CSA layer's and its indexer's together. Throws Error when one is
+/// refused.
 void run_ops(const ReplaySetup& setup, const Call& call);
+void run_ops(const ReplaySetup& setup, const Call& main, const Call& indexer);
 void make_plan(const ReplaySetup& setup, const Call& call);
 /// Names the code that run_ops() runs.
 std::string describe_ops(const ReplaySetup& setup, const Call& call);
+std::string describe_ops(const ReplaySetup& setup, const Call& main, const Call& indexer);
+/// The first group with a layer of the kind.
+std::optional<LayerGroup> group_of_kind(const ReplaySetup& setup, std::size_t kind);
+/// Deals the time of a group to the kinds of its layers.
+void add_seconds(const ReplaySetup& setup, const LayerGroup& group, double seconds,
+                 std::vector<double>* of_kinds);
 
 }  // namespace pleat::tools

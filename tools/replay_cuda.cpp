@@ -51,7 +51,7 @@ class CudaDevice final : public ReplayDevice {
   explicit CudaDevice(const ReplaySetup& setup);
 
   void begin_step(const StepInput& input) override;
-  void run_layer(std::size_t layer) override;
+  void run(const LayerGroup& group) override;
   StepSeconds finish_step() override;
   void add_digests(std::size_t layer, std::span<const RowRef> rows, DigestOf which) override {
     rows_.add_digests(cache(layer), rows, which);
@@ -84,6 +84,7 @@ class CudaDevice final : public ReplayDevice {
     return setup_.model.kind_of(setup_.model.layers[layer]);
   }
   [[nodiscard]] Call call(std::size_t layer) const;
+  void generate(std::size_t layer);
   void poison(const DeviceMemory& memory, const Pages& pages) const;
   void update_tables(const StepInput& input);
   [[nodiscard]] CacheOnDevice cache(std::size_t layer) const {
@@ -100,7 +101,8 @@ class CudaDevice final : public ReplayDevice {
   std::vector<KindMemory> kinds_;
   std::vector<LayerMemory> layers_;
   std::vector<DeviceMemory> plans_;
-  std::vector<Timed> times_;  ///< of the layers
+  std::vector<LayerGroup> groups_;
+  std::vector<Timed> times_;  ///< of the groups, each at the place of its first layer
   Event plans_begin_;
   Event plans_end_;
   TokenArrays tokens_{};
@@ -113,6 +115,7 @@ CudaDevice::CudaDevice(const ReplaySetup& setup)
       rows_(setup, stream_.handle),
       rope_(copy_of(*setup.rope)),
       fp8_scale_(copy_of(std::vector<float>{kFp8TensorScale})),
+      groups_(groups_of(setup)),
       times_(setup.model.layers.size()) {
   setup_.exec.stream = stream_.handle;
   const std::vector<std::size_t> plans = setup_.plan_of_kinds();
@@ -208,20 +211,31 @@ void CudaDevice::begin_step(const StepInput& input) {
   plans_end_.record(stream_.handle);
 }
 
-void CudaDevice::run_layer(std::size_t layer) {
+void CudaDevice::generate(std::size_t layer) {
   const Layer& l = setup_.model.layers[layer];
-  const Timed& times = times_[layer];
-  const auto ops = static_cast<std::uint32_t>(ops_of(setup_.op).size());
-  const Call prepared = call(layer);
-  must(hold(kHoldMicroseconds + kHoldPerOp * ops, stream_.handle), "hold");
-  times.generate.record(stream_.handle);
   must(generate_projections(tokens_, layer_key(setup_.seed, setup_.model.identity(l)),
                             kind_of(layer).compressor.geometry.row_width(),
                             setup_.projection == DType::bf16, kinds_[l.kind].projection.get(),
                             stream_.handle),
        "generating projections");
+}
+
+void CudaDevice::run(const LayerGroup& group) {
+  const Timed& times = times_[group.layer];
+  const auto calls =
+      static_cast<std::uint32_t>(calls_of(group, setup_.op) + (group.indexer ? 1 : 0));
+  const Call main = call(group.layer);
+  const Call indexer = group.indexer ? call(*group.indexer) : Call{};
+  must(hold(kHoldMicroseconds + kHoldPerOp * calls, stream_.handle), "hold");
+  times.generate.record(stream_.handle);
+  generate(group.layer);
+  if (group.indexer) generate(*group.indexer);
   times.begin.record(stream_.handle);
-  run_ops(setup_, prepared);
+  if (group.indexer) {
+    run_ops(setup_, main, indexer);
+  } else {
+    run_ops(setup_, main);
+  }
   times.end.record(stream_.handle);
 }
 
@@ -231,10 +245,10 @@ StepSeconds CudaDevice::finish_step() {
   StepSeconds seconds;
   seconds.ops.assign(kinds_.size(), 0.0);
   seconds.plans = seconds_between(plans_begin_, plans_end_);
-  for (std::size_t layer = 0; layer < times_.size(); ++layer) {
-    const Timed& t = times_[layer];
+  for (const LayerGroup& group : groups_) {
+    const Timed& t = times_[group.layer];
     seconds.generator += seconds_between(t.generate, t.begin);
-    seconds.ops[setup_.model.layers[layer].kind] += seconds_between(t.begin, t.end);
+    add_seconds(setup_, group, seconds_between(t.begin, t.end), &seconds.ops);
   }
   return seconds;
 }
@@ -266,11 +280,10 @@ std::int64_t CudaDevice::stray_bytes() {
 }
 
 std::string CudaDevice::describe(std::size_t kind) {
-  for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
-    if (setup_.model.layers[layer].kind != kind || tokens_.tokens == 0) continue;
-    return describe_ops(setup_, call(layer));
-  }
-  return "nothing ran";
+  const std::optional<LayerGroup> group = group_of_kind(setup_, kind);
+  if (!group || tokens_.tokens == 0) return "nothing ran";
+  if (!group->indexer) return describe_ops(setup_, call(group->layer));
+  return describe_ops(setup_, call(group->layer), call(*group->indexer));
 }
 
 }  // namespace

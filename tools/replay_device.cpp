@@ -27,6 +27,32 @@ std::vector<std::size_t> ReplaySetup::plan_of_kinds() const {
   return plans;
 }
 
+std::vector<LayerGroup> groups_of(const ReplaySetup& setup) {
+  const Model& model = setup.model;
+  const auto is = [&](const Layer& l, Kind k) { return model.kind_of(l).kind == k; };
+  const auto count = [&](Kind k) {
+    return std::count_if(model.layers.begin(), model.layers.end(),
+                         [&](const Layer& l) { return is(l, k); });
+  };
+  const std::int64_t pairs =
+      setup.op == ReplayOp::step ? std::min(count(Kind::csa), count(Kind::indexer)) : 0;
+  const auto first_indexer = std::find_if(model.layers.begin(), model.layers.end(),
+                                          [&](const Layer& l) { return is(l, Kind::indexer); }) -
+                             model.layers.begin();
+  std::vector<LayerGroup> groups;
+  for (std::size_t l = 0; l < model.layers.size(); ++l) {
+    const Layer& layer = model.layers[l];
+    const bool paired = layer.index < pairs;
+    if (paired && is(layer, Kind::indexer)) continue;
+    LayerGroup group{l};
+    if (paired && is(layer, Kind::csa)) {
+      group.indexer = static_cast<std::size_t>(first_indexer + layer.index);
+    }
+    groups.push_back(group);
+  }
+  return groups;
+}
+
 std::unique_ptr<ReplayDevice> make_replay_device(const ReplaySetup& setup) {
   const Backend backend = setup.exec.backend;
   if (!available(backend)) {

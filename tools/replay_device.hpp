@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <pleat/pleat.hpp>
 #include <span>
 #include <string>
@@ -16,7 +17,7 @@ namespace pleat::tools {
 
 /// Which ops a step is made of. All give the same bytes.
 enum class ReplayOp : std::uint8_t {
-  step,   ///< one call: step
+  step,   ///< one call: step; csa_step for a CSA layer and its indexer
   split,  ///< three calls: save_state, compress, norm_rope_store
 };
 
@@ -74,13 +75,25 @@ enum class DigestOf : std::uint8_t {
 };
 
 struct StepSeconds {
-  std::vector<double> ops;  ///< per kind, all its layers
+  /// Per kind, all its layers. What two kinds' layers took together is dealt to them by the widths
+  /// of their rows.
+  std::vector<double> ops;
   double plans = 0;
   double generator = 0;
 };
 
+/// What a device runs at once: a layer, or a CSA layer and its indexer.
+struct LayerGroup {
+  std::size_t layer;
+  std::optional<std::size_t> indexer = std::nullopt;
+};
+
+/// The model's layers in the order in which they run. With op step, CSA layer i and indexer layer i
+/// are called together, at the CSA layer's place; the model's other layers alone.
+std::vector<LayerGroup> groups_of(const ReplaySetup& setup);
+
 /// Where a replay computes. All memory is allocated at construction; a step is begin_step(), then
-/// run_layer() for each layer in order, then finish_step(). Errors are thrown as tools::Error.
+/// run() for each group in order, then finish_step(). Errors are thrown as tools::Error.
 class ReplayDevice {
  public:
   ReplayDevice() = default;
@@ -91,8 +104,8 @@ class ReplayDevice {
   /// Takes the metadata in, updates the block tables and makes the plans. `input` stays as it is
   /// until the next step begins.
   virtual void begin_step(const StepInput& input) = 0;
-  /// Generates the layer's projections and runs the ops.
-  virtual void run_layer(std::size_t layer) = 0;
+  /// Generates the projections of the group's layers and runs their ops.
+  virtual void run(const LayerGroup& group) = 0;
   /// Waits for the step.
   virtual StepSeconds finish_step() = 0;
 

@@ -31,7 +31,7 @@ class HostDevice final : public ReplayDevice {
   explicit HostDevice(const ReplaySetup& setup);
 
   void begin_step(const StepInput& input) override;
-  void run_layer(std::size_t layer) override;
+  void run(const LayerGroup& group) override;
   StepSeconds finish_step() override { return seconds_; }
   void add_digests(std::size_t layer, std::span<const RowRef> rows, DigestOf which) override;
   std::vector<std::uint64_t> digests(DigestOf which) override {
@@ -184,12 +184,18 @@ void HostDevice::generate(std::size_t layer) {
   seconds_.generator += seconds_since(start);
 }
 
-void HostDevice::run_layer(std::size_t layer) {
-  generate(layer);
-  const Call prepared = call(layer);
+void HostDevice::run(const LayerGroup& group) {
+  generate(group.layer);
+  if (group.indexer) generate(*group.indexer);
+  const Call main = call(group.layer);
+  const Call indexer = group.indexer ? call(*group.indexer) : Call{};
   const auto start = Clock::now();
-  run_ops(setup_, prepared);
-  seconds_.ops[setup_.model.layers[layer].kind] += seconds_since(start);
+  if (group.indexer) {
+    run_ops(setup_, main, indexer);
+  } else {
+    run_ops(setup_, main);
+  }
+  add_seconds(setup_, group, seconds_since(start), &seconds_.ops);
 }
 
 std::pair<const std::uint8_t*, const std::uint8_t*> HostDevice::row_at(std::size_t layer,
@@ -239,11 +245,10 @@ std::int64_t HostDevice::stray_bytes() {
 }
 
 std::string HostDevice::describe(std::size_t kind) {
-  for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
-    if (setup_.model.layers[layer].kind != kind || input_ == nullptr) continue;
-    return describe_ops(setup_, call(layer));
-  }
-  return "nothing ran";
+  const std::optional<LayerGroup> group = group_of_kind(setup_, kind);
+  if (!group || input_ == nullptr) return "nothing ran";
+  if (!group->indexer) return describe_ops(setup_, call(group->layer));
+  return describe_ops(setup_, call(group->layer), call(*group->indexer));
 }
 
 }  // namespace

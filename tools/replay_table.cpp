@@ -125,11 +125,9 @@ double percentile(std::vector<double> values, double q) {
 
 std::string replay_table(const ReplayTitle& title, const ReplayReport& r, bool colour) {
   const ReplayOptions& o = *title.options;
-  std::int64_t layers = 0;
   std::int64_t state = 0;
   std::int64_t cache = 0;
   for (const KindReport& k : r.kinds) {
-    layers += k.layers;
     state += k.state_bytes;
     cache += k.cache_bytes;
   }
@@ -150,11 +148,11 @@ std::string replay_table(const ReplayTitle& title, const ReplayReport& r, bool c
                  ? fmt::format(", {} of them drafts that were rejected", grouped(r.drafts_rejected))
                  : "");
   table.line("rows", "{}", grouped(r.rows()));
-  table.line("calls", "{:.0f} per layer and step, {:.0f} plans per step",
-             per_second(static_cast<double>(r.calls), static_cast<double>(r.steps * layers)),
+  table.line("calls", "{:.0f} per step, {:.0f} plans per step",
+             per_second(static_cast<double>(r.calls), static_cast<double>(r.steps)),
              per_second(static_cast<double>(r.plans), static_cast<double>(r.steps)));
-  if (r.launches_per_layer > 0) {
-    table.line("launches", "{} per layer and step, 1 per plan", r.launches_per_layer);
+  if (r.launches_per_step > 0) {
+    table.line("launches", "{} per step, 1 per plan", r.launches_per_step);
   }
   table.line("speed", "{} tokens/s, {:.2f} GB/s",
              grouped(std::llround(per_second(static_cast<double>(r.tokens), r.compressor_seconds))),
@@ -240,7 +238,7 @@ nlohmann::json replay_json(const ReplayTitle& title, const ReplayReport& r) {
           {"rows", r.rows()},
           {"calls", r.calls},
           {"plans", r.plans},
-          {"launches_per_layer_and_step", r.launches_per_layer},
+          {"launches_per_step", r.launches_per_step},
           {"peak_running", r.peak_running},
           {"virtual_s", r.virtual_seconds},
           {"wall_s", r.wall_seconds},

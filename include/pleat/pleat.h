@@ -294,7 +294,14 @@ PLEAT_API pleat_status pleat_compress_store(const pleat_call* call, const pleat_
 /* pleat_save_state and pleat_compress_store in one pass; same bytes. A ring may be shorter than the
  * step's chunk. */
 PLEAT_API pleat_status pleat_step(const pleat_call* call, const pleat_exec* exec);
-/* The same, with the op as a value of enum pleat_op. */
+/* pleat_step of a CSA layer and of its indexer in one call (cuda: one launch), with the bytes of
+ * the two. `main` has geometry pleat_csa(), `indexer` pleat_indexer(); neither is NULL. Both have
+ * the same positions and token_to_req (pointers), state policy, rollback, state layout (a ring:
+ * rows) and plan; state_slots and kv_slots, and all else, are each call's own. Padding is the same
+ * tokens in both. What a call is refused for begins with "main." or "indexer.". */
+PLEAT_API pleat_status pleat_csa_step(const pleat_call* main, const pleat_call* indexer,
+                                      const pleat_exec* exec);
+/* Any op but pleat_csa_step() as a value of enum pleat_op. */
 PLEAT_API pleat_status pleat_run(int32_t op, const pleat_call* call, const pleat_exec* exec);
 
 /* 1 if this build, on this machine, can run the backend; else 0. */
@@ -304,6 +311,10 @@ PLEAT_API int32_t pleat_available(int32_t backend);
  * the size that is needed, when the text does not fit; refused as the op when that would be. */
 PLEAT_API pleat_status pleat_describe(int32_t op, const pleat_call* call, const pleat_exec* exec,
                                       char* buffer, size_t size);
+
+/* The same of pleat_csa_step(). */
+PLEAT_API pleat_status pleat_describe_csa_step(const pleat_call* main, const pleat_call* indexer,
+                                               const pleat_exec* exec, char* buffer, size_t size);
 
 /* Fills table, f32 [positions, rope_dim] in host memory, with the model's RoPE: theta 160000, YaRN
  * factor 16 over 65536 positions, beta 32 and 1. sglang: cos, sin interleaved; else all cos, then

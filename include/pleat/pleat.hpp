@@ -145,6 +145,23 @@ Status compress_store(const Call& call, const Exec& exec);
 /// projection; same bytes. A ring may be shorter than the step's chunk.
 Status step(const Call& call, const Exec& exec);
 
+/// step of a CSA layer and of its indexer in one call (cuda: one launch); the bytes are those of
+/// step(main), then step(indexer). Each call is that of a step, in any dtypes, recipes and row
+/// formats:
+///
+///   main     geometry Csa; projection [T, 2048], its own state and cache (rows of 512 channels)
+///   indexer  geometry Indexer; projection [T, 512], its own state and cache (rows of 128)
+///
+/// What they share: the arrays positions and token_to_req (the same pointers), the write policy and
+/// rollback, the state's layout (a ring: its page_rows too), the plan, or none. What may differ:
+/// state_slots and kv_slots, block tables, page sizes; padding is the same tokens in both. No
+/// output of one overlaps anything of the other, but pages of one block pool may be dealt to all.
+///
+/// A refusal names the call: "main.cache: ...", "indexer.state.pages: ...", as step would have
+/// refused it; invalid_argument too where the two do not fit together, out_of_range (checked mode)
+/// where their padding or their pages do not.
+Status csa_step(const Call& main, const Call& indexer, const Exec& exec);
+
 enum class Op : std::int32_t {
   plan = 0,
   save_state = 1,
@@ -162,6 +179,9 @@ bool available(Backend backend);
 /// Names the code that would run, for instance "cpu/avx512" or "cuda/hca-paged8"; why it was chosen
 /// when the special kernel was not. The status says what is wrong when the call would be refused.
 Status describe(Op op, const Call& call, const Exec& exec, std::string* text);
+/// The same of csa_step; on cuda also, why two launches were needed, when they are.
+Status describe_csa_step(const Call& main, const Call& indexer, const Exec& exec,
+                         std::string* text);
 
 /// Fills table [positions, rope_dim] f32 with the model's RoPE: theta 160000, YaRN factor 16 over
 /// 65536, beta 32 and 1, no magnitude factor; angle = fp32(position * fp32 frequency). Host memory.

@@ -123,22 +123,6 @@ Status check_kv_claims(const Call& call, const IndexLimits& limits) {
                  fmt::format("slot {}, which token {} has", conflict[1].place, conflict[0].token));
 }
 
-/// Pages of the state that the step reads or writes, sorted.
-std::vector<std::int64_t> state_pages_of(const Call& call, const IndexLimits& limits) {
-  std::vector<std::int64_t> pages;
-  for_each_live(call.batch, [&](std::int64_t, const TokenIndices& i) {
-    if (limits.slot_from_table) pages.push_back(i.state_slot / limits.page_rows);
-    if ((i.position + 1) % limits.ratio != 0) return;
-    std::int64_t at = std::max<std::int64_t>(0, i.position - limits.window + 1);
-    for (; at <= i.position; at = (at / limits.page_rows + 1) * limits.page_rows) {
-      std::int64_t page = 0;
-      if (check_page(limits, i.request, at, &page).fault == IndexFault::none) pages.push_back(page);
-    }
-  });
-  std::sort(pages.begin(), pages.end());
-  return pages;
-}
-
 Status check_shared_pool(const Call& call, const IndexLimits& limits) {
   const TensorView& state = call.state.pages;
   const TensorView& cache = call.cache;
@@ -165,6 +149,30 @@ T value_at(const TensorView& v, std::int64_t t, T absent) {
 }
 
 }  // namespace
+
+std::vector<std::int64_t> state_pages_of(const Call& call, const IndexLimits& limits) {
+  std::vector<std::int64_t> pages;
+  for_each_live(call.batch, [&](std::int64_t, const TokenIndices& i) {
+    if (limits.slot_from_table) pages.push_back(i.state_slot / limits.page_rows);
+    if ((i.position + 1) % limits.ratio != 0) return;
+    std::int64_t at = std::max<std::int64_t>(0, i.position - limits.window + 1);
+    for (; at <= i.position; at = (at / limits.page_rows + 1) * limits.page_rows) {
+      std::int64_t page = 0;
+      if (check_page(limits, i.request, at, &page).fault == IndexFault::none) pages.push_back(page);
+    }
+  });
+  std::sort(pages.begin(), pages.end());
+  return pages;
+}
+
+std::vector<std::int64_t> cache_pages_of(const Call& call, const IndexLimits& limits) {
+  std::vector<std::int64_t> pages;
+  for_each_live(call.batch, [&](std::int64_t, const TokenIndices& i) {
+    if (stores(limits, i)) pages.push_back(i.kv_slot / call.cache.shape[1]);
+  });
+  std::sort(pages.begin(), pages.end());
+  return pages;
+}
 
 TokenIndices indices_of(const Batch& batch, std::int64_t t) {
   return {value_at<std::int64_t>(batch.positions, t, 0),

@@ -83,14 +83,13 @@ constexpr std::size_t kMaxStructBytes = 4096;
 /// Copies as much of `given` as both sides know over the defaults in `*out`. A size is a multiple
 /// of 8 because the structs are, and cuts no member in two.
 template <class Struct>
-Status adopt(const char* name, const Struct* given, Struct* out) {
+Status adopt(const char* name, const char* type, const Struct* given, Struct* out) {
   static_assert(std::is_trivially_copyable_v<Struct> && alignof(Struct) == 8);
   if (given == nullptr) return api::invalid(name, "a pointer to a struct", "null");
   const std::size_t size = given->struct_size;
   if (size < sizeof(std::size_t) || size > kMaxStructBytes || size % alignof(Struct) != 0) {
     return api::invalid(fmt::format("{}.struct_size", name),
-                        fmt::format("sizeof(pleat_{}), {} in this version", name, sizeof(Struct)),
-                        size);
+                        fmt::format("sizeof({}), {} in this version", type, sizeof(Struct)), size);
   }
   const char* bytes = reinterpret_cast<const char*>(given);
   for (std::size_t i = sizeof(Struct); i < size; ++i) {
@@ -103,8 +102,11 @@ Status adopt(const char* name, const Struct* given, Struct* out) {
   return {};
 }
 
-Status read_flag(const char* name, std::int32_t value, bool* out) {
-  if (value != 0 && value != 1) return api::invalid(name, "0 or 1", value);
+/// `where`: "", or "main." and the like where there are two calls.
+Status read_flag(const char* where, const char* name, std::int32_t value, bool* out) {
+  if (value != 0 && value != 1) {
+    return api::invalid(fmt::format("{}{}", where, name), "0 or 1", value);
+  }
   *out = value == 1;
   return {};
 }
@@ -119,20 +121,20 @@ TensorView view_of(const pleat_tensor& t) {
   return v;
 }
 
-Status read_geometry(const pleat_geometry& in, Geometry* out) {
-  if (Status s = read_flag("geometry.overlap", in.overlap, &out->overlap); !s.ok()) return s;
-  if (Status s = read_flag("geometry.ape", in.ape, &out->ape); !s.ok()) return s;
+Status read_geometry(const char* where, const pleat_geometry& in, Geometry* out) {
+  if (Status s = read_flag(where, "geometry.overlap", in.overlap, &out->overlap); !s.ok()) return s;
+  if (Status s = read_flag(where, "geometry.ape", in.ape, &out->ape); !s.ok()) return s;
   out->ratio = in.ratio;
   out->head_dim = in.head_dim;
   out->rope_dim = in.rope_dim;
   return {};
 }
 
-Status read_call(const pleat_call* given, Call* out) {
+Status read_call(const char* name, const char* where, const pleat_call* given, Call* out) {
   pleat_call in = pleat_call_init();
-  if (Status s = adopt("call", given, &in); !s.ok()) return s;
-  if (in.reserved != 0) return api::invalid("call.reserved", "0", in.reserved);
-  if (Status s = read_geometry(in.geometry, &out->compressor.geometry); !s.ok()) return s;
+  if (Status s = adopt(name, "pleat_call", given, &in); !s.ok()) return s;
+  if (in.reserved != 0) return api::invalid(fmt::format("{}.reserved", name), "0", in.reserved);
+  if (Status s = read_geometry(where, in.geometry, &out->compressor.geometry); !s.ok()) return s;
   out->compressor.recipe = static_cast<Recipe>(in.recipe);
   out->compressor.row_format = static_cast<RowFormat>(in.row_format);
   out->compressor.eps = in.eps;
@@ -152,10 +154,10 @@ Status read_call(const pleat_call* given, Call* out) {
 Status read_exec(const pleat_exec* given, Exec* out) {
   pleat_exec in = pleat_exec_init();
   if (given != nullptr) {
-    if (Status s = adopt("exec", given, &in); !s.ok()) return s;
+    if (Status s = adopt("exec", "pleat_exec", given, &in); !s.ok()) return s;
   }
-  if (Status s = read_flag("exec.checked", in.checked, &out->checked); !s.ok()) return s;
-  if (Status s = read_flag("exec.chained", in.chained, &out->chained); !s.ok()) return s;
+  if (Status s = read_flag("", "exec.checked", in.checked, &out->checked); !s.ok()) return s;
+  if (Status s = read_flag("", "exec.chained", in.chained, &out->chained); !s.ok()) return s;
   out->backend = static_cast<Backend>(in.backend);
   out->threads = in.threads;
   out->simd = static_cast<SimdTarget>(in.simd);
@@ -168,16 +170,32 @@ pleat_status run_op(Op op, const pleat_call* given_call, const pleat_exec* given
   return report(api::guarded([&] {
     Call call;
     Exec exec;
-    if (Status s = read_call(given_call, &call); !s.ok()) return s;
+    if (Status s = read_call("call", "", given_call, &call); !s.ok()) return s;
     if (Status s = read_exec(given_exec, &exec); !s.ok()) return s;
     return run(op, call, exec);
   }));
 }
 
-Status describe_into(Op op, const Call& call, const Exec& exec, char* buffer, std::size_t size) {
+/// The calls of pleat_csa_step(), and how they are run.
+struct PairRead {
+  Call main;
+  Call indexer;
+  Exec exec;
+};
+
+Status read_pair(const pleat_call* main, const pleat_call* indexer, const pleat_exec* exec,
+                 PairRead* out) {
+  if (Status s = read_call("main", "main.", main, &out->main); !s.ok()) return s;
+  if (Status s = read_call("indexer", "indexer.", indexer, &out->indexer); !s.ok()) return s;
+  return read_exec(exec, &out->exec);
+}
+
+/// What `describe(&text)` says, as a C string.
+template <class Describe>
+Status describe_into(const Describe& describe, char* buffer, std::size_t size) {
   if (buffer == nullptr) return api::invalid("buffer", "memory for text", "null");
   std::string text;
-  if (Status s = describe(op, call, exec, &text); !s.ok()) return s;
+  if (Status s = describe(&text); !s.ok()) return s;
   if (text.size() >= size) {
     return api::invalid("size", fmt::format("at least {}", text.size() + 1), size);
   }
@@ -212,6 +230,14 @@ pleat_status pleat_compress_store(const pleat_call* call, const pleat_exec* exec
 pleat_status pleat_step(const pleat_call* call, const pleat_exec* exec) {
   return pleat::run_op(pleat::Op::step, call, exec);
 }
+pleat_status pleat_csa_step(const pleat_call* main, const pleat_call* indexer,
+                            const pleat_exec* exec) {
+  return pleat::report(pleat::api::guarded([&] {
+    pleat::PairRead pair;
+    if (pleat::Status s = pleat::read_pair(main, indexer, exec, &pair); !s.ok()) return s;
+    return pleat::csa_step(pair.main, pair.indexer, pair.exec);
+  }));
+}
 pleat_status pleat_run(int32_t op, const pleat_call* call, const pleat_exec* exec) {
   return pleat::run_op(static_cast<pleat::Op>(op), call, exec);
 }
@@ -225,9 +251,24 @@ pleat_status pleat_describe(int32_t op, const pleat_call* given_call, const plea
   return pleat::report(pleat::api::guarded([&] {
     pleat::Call call;
     pleat::Exec exec;
-    if (pleat::Status s = pleat::read_call(given_call, &call); !s.ok()) return s;
+    if (pleat::Status s = pleat::read_call("call", "", given_call, &call); !s.ok()) return s;
     if (pleat::Status s = pleat::read_exec(given_exec, &exec); !s.ok()) return s;
-    return pleat::describe_into(static_cast<pleat::Op>(op), call, exec, buffer, size);
+    const auto text = [&](std::string* to) {
+      return pleat::describe(static_cast<pleat::Op>(op), call, exec, to);
+    };
+    return pleat::describe_into(text, buffer, size);
+  }));
+}
+
+pleat_status pleat_describe_csa_step(const pleat_call* main, const pleat_call* indexer,
+                                     const pleat_exec* exec, char* buffer, size_t size) {
+  return pleat::report(pleat::api::guarded([&] {
+    pleat::PairRead pair;
+    if (pleat::Status s = pleat::read_pair(main, indexer, exec, &pair); !s.ok()) return s;
+    const auto text = [&](std::string* to) {
+      return pleat::describe_csa_step(pair.main, pair.indexer, pair.exec, to);
+    };
+    return pleat::describe_into(text, buffer, size);
   }));
 }
 

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstddef>
+#include <string_view>
 
 namespace pleat::api {
 namespace {
@@ -39,11 +40,48 @@ std::uintptr_t common_page_stride(const TensorView& a, const TensorView& b) {
   return stride == b.stride[0] * size_of(b.dtype) ? static_cast<std::uintptr_t>(stride) : 0;
 }
 
-Status overlapping(const Region& out, const Region& in) {
-  return invalid(out.name, fmt::format("memory apart from {}", in.name),
-                 fmt::format("bytes {} + {} and {} + {}", fmt::ptr(out.view.data),
-                             byte_extent(out.view).value_or(0), fmt::ptr(in.view.data),
-                             byte_extent(in.view).value_or(0)));
+/// What a call's op touches, the plan included.
+struct Regions {
+  std::array<Region, kArgs + 1> all;
+  std::size_t count = 0;
+  std::string_view call;  ///< before each name: "", or "main." where there are two calls
+};
+
+Regions regions_of(Op op, const Call& call, std::string_view prefix) {
+  Regions r;
+  r.call = prefix;
+  for (int i = 0; i < kArgs; ++i) {
+    const auto arg = static_cast<Arg>(i);
+    const Use use = use_of(op, arg, call);
+    if (use == Use::no || use == Use::shape) continue;
+    const TensorView& view = view_of(call, arg);
+    if (view.data != nullptr) r.all[r.count++] = {rule_of(arg).name, view, is_output(use)};
+  }
+  if (call.plan.data != nullptr) {
+    const auto bytes =
+        TensorView::packed(call.plan.data, DType::u8, plan_bytes(call.plan.capacity));
+    r.all[r.count++] = {"plan", bytes, op == Op::plan};
+  }
+  return r;
+}
+
+/// Holds the outputs of one call against all that another, or itself, touches.
+Status check_outputs(const Regions& of, const Regions& against) {
+  for (std::size_t i = 0; i < of.count; ++i) {
+    const Region& out = of.all[i];
+    if (!out.output) continue;
+    for (std::size_t j = 0; j < against.count; ++j) {
+      const Region& in = against.all[j];
+      if (&out == &in || !may_overlap(out.view, in.view)) continue;
+      if (share_block_pool(out.view, in.view)) continue;
+      return invalid(fmt::format("{}{}", of.call, out.name),
+                     fmt::format("memory apart from {}{}", against.call, in.name),
+                     fmt::format("bytes {} + {} and {} + {}", fmt::ptr(out.view.data),
+                                 byte_extent(out.view).value_or(0), fmt::ptr(in.view.data),
+                                 byte_extent(in.view).value_or(0)));
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -69,29 +107,15 @@ bool share_block_pool(const TensorView& a, const TensorView& b) {
 }
 
 Status check_overlap(Op op, const Call& call) {
-  std::array<Region, kArgs + 1> regions;
-  std::size_t count = 0;
-  for (int i = 0; i < kArgs; ++i) {
-    const auto arg = static_cast<Arg>(i);
-    const Use use = use_of(op, arg, call);
-    if (use == Use::no || use == Use::shape) continue;
-    const TensorView& view = view_of(call, arg);
-    if (view.data != nullptr) regions[count++] = {rule_of(arg).name, view, is_output(use)};
-  }
-  if (call.plan.data != nullptr) {
-    const auto bytes =
-        TensorView::packed(call.plan.data, DType::u8, plan_bytes(call.plan.capacity));
-    regions[count++] = {"plan", bytes, op == Op::plan};
-  }
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!regions[i].output) continue;
-    for (std::size_t j = 0; j < count; ++j) {
-      if (i == j || !may_overlap(regions[i].view, regions[j].view)) continue;
-      if (share_block_pool(regions[i].view, regions[j].view)) continue;
-      return overlapping(regions[i], regions[j]);
-    }
-  }
-  return {};
+  const Regions regions = regions_of(op, call, "");
+  return check_outputs(regions, regions);
+}
+
+Status check_overlap_between(Op op, const Call& main, const Call& indexer) {
+  const Regions first = regions_of(op, main, "main.");
+  const Regions second = regions_of(op, indexer, "indexer.");
+  if (Status s = check_outputs(first, second); !s.ok()) return s;
+  return check_outputs(second, first);
 }
 
 }  // namespace pleat::api

@@ -21,5 +21,7 @@ bool share_block_pool(const TensorView& a, const TensorView& b);
 
 /// Refuses a call in which an output may touch an input or another output.
 Status check_overlap(Op op, const Call& call);
+/// Refuses two calls of one launch in which an output of one may touch anything of the other.
+Status check_overlap_between(Op op, const Call& main, const Call& indexer);
 
 }  // namespace pleat::api

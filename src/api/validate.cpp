@@ -148,15 +148,23 @@ Status check_plan(Op op, const Call& call) {
 
 }  // namespace
 
-Status validate(Op op, const Call& call, const Exec& exec) {
-  if (Status s = check_enum("op", op, Op::step); !s.ok()) return s;
-  if (Status s = check_exec(exec); !s.ok()) return s;
-  if (Status s = check_compressor(op, call.compressor, exec.backend); !s.ok()) return s;
+Status validate_exec(const Exec& exec) {
+  return check_exec(exec);
+}
+
+Status validate_call(Op op, const Call& call, Backend backend) {
+  if (Status s = check_compressor(op, call.compressor, backend); !s.ok()) return s;
   if (Status s = check_state(op, call); !s.ok()) return s;
   if (Status s = check_views(op, call); !s.ok()) return s;
   if (Status s = check_ring(op, call); !s.ok()) return s;
   if (Status s = check_plan(op, call); !s.ok()) return s;
   return check_overlap(op, call);
+}
+
+Status validate(Op op, const Call& call, const Exec& exec) {
+  if (Status s = check_enum("op", op, Op::step); !s.ok()) return s;
+  if (Status s = validate_exec(exec); !s.ok()) return s;
+  return validate_call(op, call, exec.backend);
 }
 
 Call only_used(Op op, const Call& call) {

@@ -15,6 +15,10 @@ inline constexpr std::int64_t kMaxTokens = (std::int64_t{1} << 31) - 1;
 /// memory that a view points to. Views that the op does not use are not looked at.
 Status validate(Op op, const Call& call, const Exec& exec);
 
+/// Its two halves: how it is run, and what it is run on.
+Status validate_exec(const Exec& exec);
+Status validate_call(Op op, const Call& call, Backend backend);
+
 /// The call with every view that the op does not use taken away, so that a backend meets only what
 /// validate() has seen. The call must be valid.
 Call only_used(Op op, const Call& call);

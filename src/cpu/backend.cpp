@@ -13,6 +13,13 @@
 #include "cpu/thread_pool.hpp"
 
 namespace pleat::cpu {
+namespace {
+
+Status fault(const std::exception& e) {
+  return {StatusCode::internal, fmt::format("cpu: {}; nothing was written", e.what())};
+}
+
+}  // namespace
 
 bool available() {
   return true;
@@ -39,8 +46,25 @@ Status run(Op op, const Call& call, const Exec& exec) {
     fold(op, call, *kernels, plan_of(op, call), thread_count(exec.threads));
     return {};
   } catch (const std::exception& e) {
-    return {StatusCode::internal, fmt::format("cpu: {}; nothing was written", e.what())};
+    return fault(e);
   }
+}
+
+Status run_pair(const Call& main, const Call& indexer, const Exec& exec) {
+  try {
+    const Kernels* kernels = kernels_of(exec.simd);
+    if (kernels == nullptr) return check_target(exec.simd);
+    const DefaultFloatEnvironment environment;
+    fold_both({main, plan_of(Op::step, main, 0)}, {indexer, plan_of(Op::step, indexer, 1)},
+              *kernels, thread_count(exec.threads));
+    return {};
+  } catch (const std::exception& e) {
+    return fault(e);
+  }
+}
+
+std::string describe_pair(const Call& main, const Call& /*indexer*/, const Exec& exec) {
+  return cpu::describe(Op::step, main, exec);
 }
 
 std::string describe(Op op, const Call& /*call*/, const Exec& exec) {

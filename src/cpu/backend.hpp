@@ -17,5 +17,8 @@ Status check_target(SimdTarget target);
 Status run(Op op, const Call& call, const Exec& exec);
 /// For instance "cpu/avx512 2 threads".
 std::string describe(Op op, const Call& call, const Exec& exec);
+/// A validated pair; see pleat::csa_step.
+Status run_pair(const Call& main, const Call& indexer, const Exec& exec);
+std::string describe_pair(const Call& main, const Call& indexer, const Exec& exec);
 
 }  // namespace pleat::cpu

@@ -3,6 +3,7 @@
 #include "cpu/fold.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -40,6 +41,12 @@ struct Scratch {
   Buffer pooled;
   Buffer norm;
 };
+
+/// A call has one; a call of two steps needs both at once.
+Scratch& scratch_of(std::size_t i) {
+  static thread_local std::array<Scratch, 2> all;
+  return all[i];
+}
 
 /// One call, in parts.
 class Job {
@@ -244,8 +251,14 @@ void Job::run() {
 }  // namespace
 
 void fold(Op op, const Call& call, const Kernels& kernels, const PlanPointers& plan, int threads) {
-  static thread_local Scratch scratch;
-  Job(op, call, kernels, plan, threads, scratch).run();
+  Job(op, call, kernels, plan, threads, scratch_of(0)).run();
+}
+
+void fold_both(const Planned& first, const Planned& second, const Kernels& kernels, int threads) {
+  Job a(Op::step, first.call, kernels, first.plan, threads, scratch_of(0));
+  Job b(Op::step, second.call, kernels, second.plan, threads, scratch_of(1));
+  a.run();
+  b.run();
 }
 
 }  // namespace pleat::cpu

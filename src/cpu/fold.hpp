@@ -14,4 +14,12 @@ namespace pleat::cpu {
 /// before anything is written.
 void fold(Op op, const Call& call, const Kernels& kernels, const PlanPointers& plan, int threads);
 
+struct Planned {
+  const Call& call;
+  PlanPointers plan;
+};
+/// Two steps that write nothing of each other's. As fold(): what can throw does so before either
+/// writes.
+void fold_both(const Planned& first, const Planned& second, const Kernels& kernels, int threads);
+
 }  // namespace pleat::cpu

@@ -3,6 +3,7 @@
 #include "cpu/plan.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "cpu/scratch.hpp"
@@ -98,9 +99,10 @@ void build_plan(const Call& call, const PlanPointers& out) {
   *out.header = h;
 }
 
-PlanPointers plan_of(Op op, const Call& call) {
+PlanPointers plan_of(Op op, const Call& call, std::size_t place) {
   if (call.plan.data != nullptr) return plan_pointers(call.plan.data, call.plan.capacity);
-  static thread_local Buffer memory;
+  static thread_local std::array<Buffer, 2> memories;
+  Buffer& memory = memories[place];
   const Tokens tokens(call.batch);
   const std::int64_t capacity = tokens.count;
   const std::int64_t bytes =

@@ -88,11 +88,42 @@ PlanHeader plan_header(const Call& call) {
   return h;
 }
 
+struct Prepared {
+  FoldParams params;
+  FoldTuning tuning;
+};
+
+Prepared prepare(Op op, const Call& call, const Exec& exec, const DeviceTraits& device) {
+  Prepared out{make_params(op, call), tune(op, call, exec, device)};
+  out.params.fold_blocks = out.tuning.fold_blocks;
+  return out;
+}
+
+/// Null where one kernel serves both calls of a pair, else why none does.
+const char* why_two_launches(const Call& main, const Call& indexer) {
+  if (main.state.pages.dtype != indexer.state.pages.dtype) return "the states' dtypes differ";
+  if (main.projection.dtype != indexer.projection.dtype) return "the projections' dtypes differ";
+  return nullptr;
+}
+
+cudaError_t launch_pair(const Call& main, const Call& indexer, const Exec& exec,
+                        const DeviceTraits& device) {
+  auto* stream = static_cast<cudaStream_t>(exec.stream);
+  const Prepared m = prepare(Op::step, main, exec, device);
+  const Prepared i = prepare(Op::step, indexer, exec, device);
+  if (why_two_launches(main, indexer) != nullptr) {
+    const cudaError_t e = launch_fold(m.params, m.tuning, main, stream);
+    return e != cudaSuccess ? e : launch_fold(i.params, i.tuning, indexer, stream);
+  }
+  auto* launcher =
+      main.state.pages.dtype == DType::bf16 ? launch_csa_pair_bf16 : launch_csa_pair_f32;
+  return launcher(m.params, m.tuning, i.params, i.tuning, main.projection.dtype == DType::bf16,
+                  stream);
+}
+
 cudaError_t launch(Op op, const Call& call, const Exec& exec, const DeviceTraits& device) {
   auto* stream = static_cast<cudaStream_t>(exec.stream);
-  FoldParams p = make_params(op, call);
-  FoldTuning t = tune(op, call, exec, device);
-  p.fold_blocks = t.fold_blocks;
+  const auto [p, t] = prepare(op, call, exec, device);
   switch (op) {
     case Op::plan:
       return launch_plan(p, call.plan, plan_header(call), call.compressor.geometry, device.clusters,
@@ -110,6 +141,17 @@ cudaError_t launch(Op op, const Call& call, const Exec& exec, const DeviceTraits
   return launch_fold(p, t, call, stream);
 }
 
+Status no_device() {
+  return {StatusCode::unsupported, "exec.backend: no usable CUDA device"};
+}
+
+Status status_of(cudaError_t e, const char* op) {
+  if (e == cudaSuccess) return {};
+  (void)cudaGetLastError();  // reported here, not again by somebody's next call
+  return {StatusCode::device_error,
+          fmt::format("{}: CUDA says {} ({})", op, cudaGetErrorName(e), cudaGetErrorString(e))};
+}
+
 }  // namespace
 
 bool available() {
@@ -118,15 +160,20 @@ bool available() {
 
 Status run(Op op, const Call& call, const Exec& exec) {
   const DeviceTraits* device = current_device();
-  if (device == nullptr) return {StatusCode::unsupported, "exec.backend: no usable CUDA device"};
+  if (device == nullptr) return no_device();
   if (exec.checked) {
     if (Status s = check_indices(op, call, exec.stream); !s.ok()) return s;
   }
-  const cudaError_t e = launch(op, call, exec, *device);
-  if (e == cudaSuccess) return {};
-  (void)cudaGetLastError();  // reported here, not again by somebody's next call
-  return {StatusCode::device_error, fmt::format("{}: CUDA says {} ({})", name(op),
-                                                cudaGetErrorName(e), cudaGetErrorString(e))};
+  return status_of(launch(op, call, exec, *device), name(op));
+}
+
+Status run_pair(const Call& main, const Call& indexer, const Exec& exec) {
+  const DeviceTraits* device = current_device();
+  if (device == nullptr) return no_device();
+  if (exec.checked) {
+    if (Status s = check_pair_indices(main, indexer, exec.stream); !s.ok()) return s;
+  }
+  return status_of(launch_pair(main, indexer, exec, *device), "csa_step");
 }
 
 std::string describe(Op op, const Call& call, const Exec& exec) {
@@ -140,6 +187,22 @@ std::string describe(Op op, const Call& call, const Exec& exec) {
   return fmt::format("cuda/{}-{}, {}, {}{}{}", family, t.special ? "special" : "generic",
                      t.cluster > 1 ? "clusters of 8" : "no cluster", t.fast ? "fast" : "exact",
                      why != nullptr ? ": " : "", why != nullptr ? why : "");
+}
+
+std::string describe_pair(const Call& main, const Call& indexer, const Exec& exec) {
+  if (current_device() == nullptr) return "cuda: no usable device";
+  const char* exactness = exec.variant == Variant::fast ? "fast" : "exact";
+  if (const char* why = why_two_launches(main, indexer); why != nullptr) {
+    return fmt::format("{}; {}; two launches: {}", cuda::describe(Op::step, main, exec),
+                       cuda::describe(Op::step, indexer, exec), why);
+  }
+  if (const char* why = why_not_special(Op::step, main); why != nullptr) {
+    return fmt::format("cuda/csa+indexer-generic, {}: main: {}", exactness, why);
+  }
+  if (const char* why = why_not_special(Op::step, indexer); why != nullptr) {
+    return fmt::format("cuda/csa+indexer-generic, {}: indexer: {}", exactness, why);
+  }
+  return fmt::format("cuda/csa+indexer-special, {}", exactness);
 }
 
 }  // namespace pleat::cuda

@@ -14,5 +14,9 @@ bool available();
 Status run(Op op, const Call& call, const Exec& exec);
 /// For instance "cuda/hca-special-cluster8 exact"; why, when the special kernel was not chosen.
 std::string describe(Op op, const Call& call, const Exec& exec);
+/// A validated pair; see pleat::csa_step. One launch, or two where the calls' dtypes differ.
+Status run_pair(const Call& main, const Call& indexer, const Exec& exec);
+/// For instance "cuda/csa+indexer-special, exact"; why not, when it is not one special kernel.
+std::string describe_pair(const Call& main, const Call& indexer, const Exec& exec);
 
 }  // namespace pleat::cuda

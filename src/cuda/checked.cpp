@@ -5,9 +5,11 @@
 #include <cuda_runtime_api.h>
 
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include "api/checked.hpp"
+#include "api/pair.hpp"
 
 namespace pleat::cuda {
 
@@ -31,22 +33,50 @@ class HostCopies {
   std::vector<std::vector<std::byte>> kept_;
 };
 
+/// The call with the arrays that checked mode looks at in host memory.
+class OnHost {
+ public:
+  explicit OnHost(const Call& device) : call(device) {
+    call.plan = {};
+    for (TensorView* v : {&call.batch.positions, &call.batch.token_to_req, &call.batch.state_slots,
+                          &call.batch.kv_slots, &call.state.block_table, &call.weights.fp8_scale}) {
+      if (error == cudaSuccess) error = copies_.take(*v);
+    }
+  }
+
+  Call call;
+  cudaError_t error = cudaSuccess;
+
+ private:
+  HostCopies copies_;
+};
+
+Status status_of(cudaError_t e) {
+  if (e == cudaSuccess) return {};
+  (void)cudaGetLastError();
+  return {StatusCode::device_error, std::string("checked mode: ") + cudaGetErrorString(e)};
+}
+
+Status wait_for(void* stream) {
+  return status_of(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)));
+}
+
 }  // namespace
 
 Status check_indices(Op op, const Call& call, void* stream) {
-  Call host = call;
-  host.plan = {};
-  HostCopies copies;
-  cudaError_t e = cudaStreamSynchronize(static_cast<cudaStream_t>(stream));
-  for (TensorView* v : {&host.batch.positions, &host.batch.token_to_req, &host.batch.state_slots,
-                        &host.batch.kv_slots, &host.state.block_table}) {
-    if (e == cudaSuccess) e = copies.take(*v);
-  }
-  if (e != cudaSuccess) {
-    (void)cudaGetLastError();
-    return {StatusCode::device_error, std::string("checked mode: ") + cudaGetErrorString(e)};
-  }
-  return api::check_indices(op, host);
+  if (Status s = wait_for(stream); !s.ok()) return s;
+  const OnHost host(call);
+  if (Status s = status_of(host.error); !s.ok()) return s;
+  return api::check_indices(op, host.call);
+}
+
+Status check_pair_indices(const Call& main, const Call& indexer, void* stream) {
+  if (Status s = wait_for(stream); !s.ok()) return s;
+  const OnHost first(main);
+  if (Status s = status_of(first.error); !s.ok()) return s;
+  const OnHost second(indexer);
+  if (Status s = status_of(second.error); !s.ok()) return s;
+  return api::check_pair_indices(first.call, second.call);
 }
 
 }  // namespace pleat::cuda

@@ -10,5 +10,7 @@ namespace pleat::cuda {
 /// what the op asks for, as on the host backends; what a plan holds is not looked at. For finding
 /// faults, not for serving.
 Status check_indices(Op op, const Call& call, void* stream);
+/// The same for the two calls of csa_step.
+Status check_pair_indices(const Call& main, const Call& indexer, void* stream);
 
 }  // namespace pleat::cuda

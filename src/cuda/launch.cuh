@@ -70,6 +70,13 @@ FoldLauncher launch_csa_bf16;
 FoldLauncher launch_indexer_f32;
 FoldLauncher launch_indexer_bf16;
 
+/// csa_step: one kernel for both calls, whose dtypes are the same.
+using PairLauncher = cudaError_t(const FoldParams& main, const FoldTuning& main_tuning,
+                                 const FoldParams& indexer, const FoldTuning& indexer_tuning,
+                                 bool projection_bf16, cudaStream_t stream);
+PairLauncher launch_csa_pair_f32;
+PairLauncher launch_csa_pair_bf16;
+
 cudaError_t launch_store(const FoldParams& p, const FoldTuning& t, const Geometry& g,
                          cudaStream_t stream);
 cudaError_t launch_save(const FoldParams& p, const FoldTuning& t, const Types& types,

@@ -153,4 +153,13 @@ std::string describe(Op /*op*/, const Call& /*call*/, const Exec& /*exec*/) {
   return "reference/scalar";
 }
 
+Status run_pair(const Call& main, const Call& indexer, const Exec& exec) {
+  if (Status s = reference::run(Op::step, main, exec); !s.ok()) return s;
+  return reference::run(Op::step, indexer, exec);
+}
+
+std::string describe_pair(const Call& main, const Call& /*indexer*/, const Exec& exec) {
+  return reference::describe(Op::step, main, exec);
+}
+
 }  // namespace pleat::reference

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "support/api_call.hpp"
+#include "support/api_pair.hpp"
 
 namespace pleat {
 namespace {
@@ -113,6 +114,45 @@ TEST(CApi, EachOpGivesTheBytesOfTheCppOne) {
       EXPECT_EQ(by_value.outputs(), cpp.outputs());
     }
   }
+}
+
+TEST(CApi, CsaStepGivesTheBytesOfTheCppOne) {
+  Exec cpp_exec;
+  cpp_exec.backend = Backend::reference;
+  const pleat_exec exec = reference_exec();
+  test::ApiPair cpp;
+  test::ApiPair c;
+  ASSERT_EQ(csa_step(cpp.main(), cpp.indexer(), cpp_exec).message(), "");
+  const pleat_call main = c_call_of(c.main());
+  pleat_call indexer = c_call_of(c.indexer());
+  EXPECT_EQ(pleat_csa_step(&main, &indexer, &exec), PLEAT_OK) << pleat_last_error();
+  EXPECT_EQ(c.outputs(), cpp.outputs());
+  EXPECT_EQ(pleat_csa_step(&main, &indexer, nullptr), PLEAT_OK) << pleat_last_error();
+  EXPECT_EQ(c.outputs(), cpp.outputs());
+  char text[64] = "untouched";
+  EXPECT_EQ(pleat_describe_csa_step(&main, &indexer, &exec, text, 4), PLEAT_INVALID_ARGUMENT);
+  EXPECT_THAT(pleat_last_error(), testing::MatchesRegex("size: expected at least [0-9]+, got 4"));
+  EXPECT_EQ(pleat_describe_csa_step(&main, &indexer, &exec, text, sizeof text), PLEAT_OK);
+  EXPECT_THAT(text, testing::StartsWith("reference/"));
+
+  const auto before = c.outputs();
+  indexer.state_pages.shape[2] = 2048;
+  EXPECT_EQ(pleat_csa_step(&main, &indexer, &exec), PLEAT_INVALID_ARGUMENT);
+  EXPECT_STREQ(pleat_last_error(),
+               "indexer.state.pages: expected last dimension 512 (2S of indexer), got 2048");
+  EXPECT_EQ(pleat_csa_step(nullptr, &indexer, &exec), PLEAT_INVALID_ARGUMENT);
+  EXPECT_STREQ(pleat_last_error(), "main: expected a pointer to a struct, got null");
+  EXPECT_EQ(pleat_csa_step(&main, nullptr, &exec), PLEAT_INVALID_ARGUMENT);
+  EXPECT_STREQ(pleat_last_error(), "indexer: expected a pointer to a struct, got null");
+  indexer.struct_size = 3;
+  EXPECT_EQ(pleat_csa_step(&main, &indexer, &exec), PLEAT_INVALID_ARGUMENT);
+  EXPECT_STREQ(pleat_last_error(),
+               "indexer.struct_size: expected sizeof(pleat_call), 904 in this version, got 3");
+  indexer.struct_size = sizeof indexer;
+  indexer.geometry.overlap = 7;
+  EXPECT_EQ(pleat_csa_step(&main, &indexer, &exec), PLEAT_INVALID_ARGUMENT);
+  EXPECT_STREQ(pleat_last_error(), "indexer.geometry.overlap: expected 0 or 1, got 7");
+  EXPECT_EQ(c.outputs(), before);
 }
 
 TEST(CApi, NullExecIsTheDefaultOne) {

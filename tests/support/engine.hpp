@@ -4,6 +4,7 @@
 
 #include <pleat/pleat.hpp>
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,19 @@ struct Outcome {
 /// Runs every step of the schedule on a backend. Unwritten state and cache hold 0xFF (NaN).
 Outcome run_schedule(const Layer& layer, const EngineShape& shape, const Schedule& schedule,
                      const Exec& exec);
+
+/// The same requests through a CSA layer and its indexer, whose schedule is `twin_of` main's.
+struct Twins {
+  const Layer& main;
+  const Layer& indexer;
+  const EngineShape& main_shape;
+  const EngineShape& indexer_shape;
+  const Schedule& main_schedule;
+  const Schedule& indexer_schedule;
+};
+
+/// Runs every step of both: with csa_step, or with the two steps that it stands for.
+std::array<Outcome, 2> run_twins(const Twins& twins, const Exec& exec, bool together);
 
 /// What is wrong with an outcome, by the spec: each stored row is the one that the reference makes
 /// from the window alone, state rows hold what the policy says, no other byte has changed. Empty

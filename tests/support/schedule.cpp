@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <optional>
 
 #include "support/random.hpp"
@@ -271,6 +272,52 @@ EngineShape random_shape(const Geometry& g, std::uint64_t seed) {
 Schedule make_schedule(const Geometry& g, const EngineShape& shape,
                        const std::vector<std::int64_t>& lengths) {
   return Player(g, shape, lengths).play();
+}
+
+Twin::Twin(std::int64_t state_pages, std::int64_t cache_slots, std::int64_t state_rows,
+           Random& random)
+    : state_rows_(state_rows),
+      pages_(static_cast<std::size_t>(state_pages)),
+      cache_slots_(static_cast<std::size_t>(cache_slots)) {
+  std::iota(pages_.begin(), pages_.end(), 0);
+  std::iota(cache_slots_.begin(), cache_slots_.end(), 0);
+  random.shuffle(pages_);
+  random.shuffle(cache_slots_);
+}
+
+std::int64_t Twin::cache_slot(std::int64_t slot) const {
+  const bool one = slot >= 0 && slot < static_cast<std::int64_t>(cache_slots_.size());
+  return one ? cache_slots_[static_cast<std::size_t>(slot)] : slot;
+}
+
+Step Twin::of(const Step& step) const {
+  Step out = step;
+  for (StepToken& t : out.tokens) {
+    if (t.state_slot >= 0) {
+      const auto page = static_cast<std::size_t>(t.state_slot / state_rows_);
+      t.state_slot = pages_[page] * state_rows_ + t.state_slot % state_rows_;
+    }
+    t.kv_slot = cache_slot(t.kv_slot);
+  }
+  for (auto& row : out.block_table) {
+    for (std::int32_t& page : row) {
+      if (page >= 0) page = pages_[static_cast<std::size_t>(page)];
+    }
+  }
+  return out;
+}
+
+Schedule twin_of(const Schedule& schedule, const EngineShape& shape, const EngineShape& twin) {
+  Random random(hash_of(twin.seed, 29, 29, 29));
+  const std::int64_t slots = schedule.cache_pages * shape.cache_rows;
+  const Twin moved(schedule.state_pages, slots, shape.state_rows, random);
+  Schedule out = schedule;
+  out.cache_pages = (slots + twin.cache_rows - 1) / twin.cache_rows;
+  for (Step& step : out.steps)
+    step = moved.of(step);
+  for (StoredRow& row : out.stored)
+    row.slot = moved.cache_slot(row.slot);
+  return out;
 }
 
 }  // namespace pleat::test

@@ -79,6 +79,21 @@ struct Schedule {
   std::vector<StoredRow> stored;  ///< all that the cache must hold in the end
 };
 
+/// The same tokens with state and cache in other pages: what a second layer of the step has. Pages
+/// of state have as many rows, and a ring the same capacity; those of the cache may not.
+class Twin {
+ public:
+  Twin(std::int64_t state_pages, std::int64_t cache_slots, std::int64_t state_rows, Random& random);
+  [[nodiscard]] Step of(const Step& step) const;
+  [[nodiscard]] std::int64_t cache_slot(std::int64_t slot) const;
+
+ private:
+  std::int64_t state_rows_;
+  std::vector<std::int32_t> pages_;        ///< where a page of the first is found
+  std::vector<std::int64_t> cache_slots_;  ///< and a cache row
+};
+Schedule twin_of(const Schedule& schedule, const EngineShape& shape, const EngineShape& twin);
+
 /// Plays the requests, with the given numbers of tokens, to their ends.
 Schedule make_schedule(const Geometry& g, const EngineShape& shape,
                        const std::vector<std::int64_t>& lengths);

@@ -4,7 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <utility>
+
 #include "support/api_call.hpp"
+#include "support/api_pair.hpp"
 #include "tools/device_call.hpp"
 #if PLEAT_HAVE_CUDA
 #include <cuda_runtime_api.h>
@@ -20,6 +24,47 @@ TEST(ReplayCall, SaysWhichOpsAStepIsMadeOf) {
   EXPECT_EQ(ops_of(ReplayOp::step)[0], Op::step);
   ASSERT_EQ(ops_of(ReplayOp::split).size(), 3U);
   EXPECT_EQ(ops_of(ReplayOp::split)[2], Op::norm_rope_store);
+}
+
+/// "0 1+3 2+4": groups of layers as the model numbers them.
+std::string groups_text(const LayerCounts& layers, ReplayOp op) {
+  ReplaySetup setup;
+  setup.op = op;
+  setup.model = make_model(layers, Recipe::vllm, default_row_formats(Recipe::vllm));
+  std::string text;
+  for (const LayerGroup& g : groups_of(setup)) {
+    if (!text.empty()) text += " ";
+    text += std::to_string(g.layer);
+    if (g.indexer) text += "+" + std::to_string(*g.indexer);
+  }
+  return text;
+}
+
+TEST(ReplayCall, CallsACsaLayerAndItsIndexerTogether) {
+  EXPECT_EQ(groups_text({1, 2, 2}, ReplayOp::step), "0 1+3 2+4");
+  EXPECT_EQ(groups_text({0, 3, 1}, ReplayOp::step), "0+3 1 2");
+  EXPECT_EQ(groups_text({1, 1, 2}, ReplayOp::step), "0 1+2 3");
+  EXPECT_EQ(groups_text({0, 0, 2}, ReplayOp::step), "0 1");
+  EXPECT_EQ(groups_text({2, 1, 0}, ReplayOp::step), "0 1 2");
+  EXPECT_EQ(groups_text({1, 1, 1}, ReplayOp::split), "0 1 2");
+}
+
+TEST(ReplayCall, CountsCallsAndLaunchesOfTheModels) {
+  for (const auto& [model, together] : {std::pair{"flash", 20 + 21}, {"pro", 31 + 30}}) {
+    ReplaySetup setup;
+    setup.model =
+        make_model(layers_of_model(model), Recipe::vllm, default_row_formats(Recipe::vllm));
+    std::int64_t calls = 0;
+    std::int64_t launches = 0;
+    for (const LayerGroup& g : groups_of(setup)) {
+      calls += calls_of(g, setup.op);
+      launches += launches_of(g, setup.op);
+    }
+    EXPECT_EQ(calls, together) << model;
+    EXPECT_EQ(launches, together) << model;
+  }
+  EXPECT_EQ(calls_of({0}, ReplayOp::split), 3);
+  EXPECT_EQ(launches_of({0}, ReplayOp::split), 3);
 }
 
 TEST(ReplayCall, PlacesRowsWithinTheirPages) {
@@ -47,13 +92,14 @@ TEST(ReplayCall, KnowsWhichBytesNobodyOwns) {
 }
 
 #if PLEAT_HAVE_CUDA
-std::size_t kernels_of(Op op, const Call& call) {
+template <class Run>
+std::size_t kernels_of(const Run& run) {
   const Stream stream;
   Exec exec;
   exec.backend = Backend::cuda;
   exec.stream = stream.handle;
   must(cudaStreamBeginCapture(stream.handle, cudaStreamCaptureModeThreadLocal), "capture");
-  const Status status = run(op, call, exec);
+  const Status status = run(exec);
   cudaGraph_t graph = nullptr;
   must(cudaStreamEndCapture(stream.handle, &graph), "capture");
   EXPECT_TRUE(status.ok()) << status.message();
@@ -80,10 +126,32 @@ TEST(ReplayCall, LaunchesAreThoseOfAGraph) {
       ASSERT_TRUE(plan(call, {Backend::cuda}).ok());
       for (const Op op : {Op::plan, Op::save_state, Op::compress, Op::norm_rope_store,
                           Op::compress_store, Op::step}) {
-        EXPECT_EQ(static_cast<std::int64_t>(kernels_of(op, call)), launches_of(op, layout))
+        EXPECT_EQ(static_cast<std::int64_t>(
+                      kernels_of([&](const Exec& exec) { return run(op, call, exec); })),
+                  launches_of(op, layout))
             << name(op) << (layout == StateLayout::ring ? ", ring" : ", paged");
       }
     }
+  }
+#else
+  GTEST_SKIP() << "built without CUDA";
+#endif
+}
+
+TEST(ReplayCall, LaunchesOfCsaStepAreThoseOfAGraph) {
+#if PLEAT_HAVE_CUDA
+  if (!available(Backend::cuda)) GTEST_SKIP() << "no CUDA device";
+  for (const StateLayout layout : {StateLayout::paged, StateLayout::ring}) {
+    test::ApiPair host(layout);
+    const DeviceCall main(host.main(), host.main().batch.positions.shape[0]);
+    const DeviceCall other(host.indexer(), host.indexer().batch.positions.shape[0]);
+    Call indexer = other.call();
+    indexer.batch.positions = main.call().batch.positions;
+    indexer.batch.token_to_req = main.call().batch.token_to_req;
+    ASSERT_TRUE(csa_step(main.call(), indexer, {Backend::cuda}).ok());
+    const std::size_t kernels =
+        kernels_of([&](const Exec& exec) { return csa_step(main.call(), indexer, exec); });
+    EXPECT_EQ(static_cast<std::int64_t>(kernels), kLaunchesOfCsaStep);
   }
 #else
   GTEST_SKIP() << "built without CUDA";

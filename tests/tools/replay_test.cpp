@@ -71,7 +71,7 @@ TEST(Replay, CountsTokensAndRows) {
   EXPECT_EQ(r.kinds[0].rows, hca);
   EXPECT_EQ(r.kinds[1].rows, csa);
   EXPECT_EQ(r.kinds[2].rows, csa);
-  EXPECT_EQ(r.calls, 3 * r.steps);
+  EXPECT_EQ(r.calls, 2 * r.steps) << "CSA and the indexer share a call";
   EXPECT_EQ(r.plans, 2 * r.steps) << "CSA and the indexer share a plan";
   EXPECT_EQ(r.steps, r.steps_decode + std::ssize(r.mixed.seconds));
 }
@@ -96,6 +96,21 @@ TEST(Replay, DigestDoesNotDependOnHowTheTokensCame) {
     o.op = ReplayOp::split;
   });
   expect_same("little memory", [](ReplayOptions& o) { o.cache_bytes = 16 << 20; });
+}
+
+// CSA layers without an indexer, and indexers without a CSA layer, are called alone.
+TEST(Replay, LayersGiveTheSameRowsTogetherAndAlone) {
+  for (const LayerCounts& layers : {LayerCounts{1, 2, 2}, LayerCounts{0, 3, 1}, {1, 1, 3}}) {
+    ReplayOptions o = small_options();
+    o.layers = layers;
+    o.policy = StatePolicy::all;
+    const std::uint64_t digest = verified_digest(o);
+    o.op = ReplayOp::split;
+    EXPECT_EQ(verified_digest(o), digest);
+    o.op = ReplayOp::step;
+    o.exec.backend = Backend::reference;
+    EXPECT_EQ(verified_digest(o), digest);
+  }
 }
 
 TEST(Replay, DraftsRejectedAndRedoneLeaveNoTrace) {
@@ -199,7 +214,7 @@ class FaultyDevice final : public ReplayDevice {
     spoil_(input_);
     real_->begin_step(input_);
   }
-  void run_layer(std::size_t layer) override { real_->run_layer(layer); }
+  void run(const LayerGroup& group) override { real_->run(group); }
   StepSeconds finish_step() override { return real_->finish_step(); }
   void add_digests(std::size_t layer, std::span<const RowRef> rows, DigestOf which) override {
     real_->add_digests(layer, rows, which);
@@ -350,7 +365,7 @@ TEST_F(ReplayOnCuda, TimesItsOpsAndCountsItsLaunches) {
   o.exec.checked = false;
   o.measure_limit = true;
   const ReplayReport r = run(o);
-  EXPECT_EQ(r.launches_per_layer, 1);
+  EXPECT_EQ(r.launches_per_step, 2);  // hca; csa and its indexer
   EXPECT_GT(r.read_limit_gbs, 0);
   EXPECT_GT(r.generator_seconds, 0);
   EXPECT_GT(r.decode.bytes, 0);
@@ -363,7 +378,7 @@ TEST_F(ReplayOnCuda, TimesItsOpsAndCountsItsLaunches) {
   EXPECT_LE(ops, r.compressor_seconds);
   o.op = ReplayOp::split;
   o.policy = StatePolicy::all;
-  EXPECT_EQ(run(o).launches_per_layer, 3);
+  EXPECT_EQ(run(o).launches_per_step, 9);
 }
 
 // -- interruption, report -------------------------------------------------------------------------
@@ -409,7 +424,7 @@ TEST(Replay, SaysHowNearToTheReadLimitItCame) {
   const ReplayTitle title{"some.csv", "plain CSV", &options};
   ReplayReport r;
   r.read_limit_gbs = 100;
-  r.launches_per_layer = 1;
+  r.launches_per_step = 41;
   r.compressor_seconds = 4;
   r.kinds.resize(1);
   r.kinds[0].bytes = 300'000'000'000;
@@ -417,12 +432,12 @@ TEST(Replay, SaysHowNearToTheReadLimitItCame) {
   r.decode = {{1.0}, 50'000'000'000};
   r.mixed = {{1.5, 1.5}, 250'000'000'000};
   const std::string table = replay_table(title, r, false);
-  EXPECT_THAT(table, HasSubstr("launches      1 per layer and step, 1 per plan\n"));
+  EXPECT_THAT(table, HasSubstr("launches      41 per step, 1 per plan\n"));
   EXPECT_THAT(table, HasSubstr("100.00 GB/s in a plain read here: 75 % of the compressor's time"));
   EXPECT_THAT(table, HasSubstr("50 % at the read limit   (1 steps)"));
   EXPECT_THAT(table, HasSubstr("83 % at the read limit   (2 steps)"));
   const nlohmann::json json = replay_json(title, r);
-  EXPECT_EQ(json.at("launches_per_layer_and_step"), 1);
+  EXPECT_EQ(json.at("launches_per_step"), 41);
   EXPECT_DOUBLE_EQ(json.at("share_of_read_limit"), 0.75);
   EXPECT_DOUBLE_EQ(json.at("decode_steps").at("share_of_read_limit"), 0.5);
   EXPECT_DOUBLE_EQ(json.at("kinds").at(0).at("share_of_read_limit"), 0.75);

@@ -1,0 +1,82 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+
+#include "cuda/csa_launch.cuh"
+
+// A step of CSA and of its indexer in one launch. Blocks in the order in which they are wanted: the
+// folds, main's first as they are the longest, then the blocks that save state rows.
+namespace pleat::cuda {
+
+/// Blocks that an SM shall hold. Two folds in one kernel need a few registers more than one; only
+/// the special exact kernels fit into the share of four without local memory.
+template <int PageRows, bool Fast>
+inline constexpr int kPairBlocks = PageRows > 0 && !Fast ? 4 : 3;
+
+/// A function of its own: inlined beside two folds, the copies' registers would spill the folds'.
+template <class G, class S, class P>
+__device__ __noinline__ void save_apart(const FoldParams& p, int index, int blocks,
+                                        SaveItem* found) {
+  save_rows<G, S, P, kCsaThreads>(p, index, blocks, found);
+}
+
+template <class S, class P, int PageRows, int CacheRows, bool Fast>
+__global__ void __launch_bounds__(kCsaThreads, kPairBlocks<PageRows, Fast>)
+    csa_pair_kernel(const __grid_constant__ FoldParams main,
+                    const __grid_constant__ FoldParams indexer, int main_save_blocks) {
+  __shared__ CsaShared<Csa> main_shared;
+  __shared__ CsaShared<Indexer> indexer_shared;
+  extern __shared__ uint4 dynamic[];
+  const int folds = main.fold_blocks + indexer.fold_blocks;
+  const int block = static_cast<int>(blockIdx.x);
+  auto* found = reinterpret_cast<SaveItem*>(dynamic);
+  if (block < main.fold_blocks) {
+    fold_groups<Csa, S, P, PageRows, CacheRows, Fast>(main, block, dynamic, main_shared);
+  } else if (block < folds) {
+    fold_groups<Indexer, S, P, PageRows, CacheRows, Fast>(indexer, block - main.fold_blocks,
+                                                          dynamic, indexer_shared);
+  } else if (block < folds + main_save_blocks) {
+    save_apart<Csa, S, P>(main, block - folds, main_save_blocks, found);
+  } else {
+    const int before = folds + main_save_blocks;
+    save_apart<Indexer, S, P>(indexer, block - before, static_cast<int>(gridDim.x) - before, found);
+  }
+  let_successor_start();
+}
+
+template <class S, class P, int PageRows, int CacheRows>
+cudaError_t launch_pair_layout(const FoldParams& main, const FoldTuning& main_tuning,
+                               const FoldParams& indexer, const FoldTuning& indexer_tuning,
+                               cudaStream_t stream) {
+  const bool fast = main_tuning.fast;
+  auto* kernel = fast ? csa_pair_kernel<S, P, PageRows, CacheRows, true>
+                      : csa_pair_kernel<S, P, PageRows, CacheRows, false>;
+  static const cudaError_t ready[2] = {
+      allow_shared(csa_pair_kernel<S, P, PageRows, CacheRows, false>, kCsaSharedLimit),
+      allow_shared(csa_pair_kernel<S, P, PageRows, CacheRows, true>, kCsaSharedLimit)};
+  if (ready[fast] != cudaSuccess) return ready[fast];
+  const int blocks = main_tuning.fold_blocks + indexer_tuning.fold_blocks +
+                     main_tuning.save_blocks + indexer_tuning.save_blocks;
+  return launch(kernel, blocks, kCsaThreads, 1, std::max(csa_shared(main), csa_shared(indexer)),
+                main_tuning.chained, stream, main, indexer, main_tuning.save_blocks);
+}
+
+/// The special kernel serves only two calls that both have its layout.
+template <class S>
+cudaError_t launch_pair_state(const FoldParams& main, const FoldTuning& main_tuning,
+                              const FoldParams& indexer, const FoldTuning& indexer_tuning,
+                              bool projection_bf16, cudaStream_t stream) {
+  const auto run = [&](auto* launcher) {
+    return launcher(main, main_tuning, indexer, indexer_tuning, stream);
+  };
+  if (main_tuning.special && indexer_tuning.special) {
+    return projection_bf16 ? run(launch_pair_layout<S, Bf16, kCsaPageRows, kCsaCacheRows>)
+                           : run(launch_pair_layout<S, float, kCsaPageRows, kCsaCacheRows>);
+  }
+  return projection_bf16 ? run(launch_pair_layout<S, Bf16, 0, 0>)
+                         : run(launch_pair_layout<S, float, 0, 0>);
+}
+
+}  // namespace pleat::cuda
