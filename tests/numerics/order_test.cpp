@@ -6,20 +6,22 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <vector>
 
 #include "support/random.hpp"
+#include "support/rounded.hpp"
 #include "support/scale.hpp"
 
-// Each order is written out again here, as docs/numerics.md has it, with other means than the loops
-// of order.hpp (recursion, float64 rounded once): a change of one bit anywhere fails.
+// Each order is written out again here, as docs/numerics.md has it, with other means than those of
+// order.hpp (recursion, wider numbers rounded once): a change of one bit anywhere fails.
 namespace pleat::numerics {
 namespace {
 
-/// One rounding of an exact float64 sum, product or fma of floats that are near each other.
-float rounded(double x) {
-  return static_cast<float>(x);
-}
+using test::float_between;
+using test::kLongIsLong;
+using test::Long;
+using test::rounded;
 
 float neighbours(const std::vector<float>& x) {
   if (x.size() == 1) return x[0];
@@ -93,35 +95,150 @@ TEST(Order, NeighboursOfDoublesToo) {
   EXPECT_EQ(sum_neighbours(y, 4), 0.0);
 }
 
-TEST(Order, RowsOfAGroupAreAddedInTheirOrder) {
-  Folded g{kRoundMagic - 3, 0.0F, 0.0};
-  add_row(g, 1.25F, 3.0F);
-  EXPECT_EQ(g.weight, 1.25F);
-  EXPECT_EQ(g.value, 3.75);
-  const float weight = 0x1.000002p-25F;  // added to 1.25 it is rounded away
-  add_row(g, weight, 1.1F);
-  EXPECT_EQ(g.weight, 1.25F);
-  EXPECT_EQ(g.value, 3.75 + static_cast<double>(weight) * static_cast<double>(1.1F));
-  EXPECT_EQ(g.magic, kRoundMagic - 3);
-  // What is left when large values cancel is exact; in float it would be 0.
-  Folded c{kRoundMagic, 0.0F, 0.0};
-  add_row(c, 1.0F, 1e8F);
-  add_row(c, 0x1.000002p-1F, 0x1.000002p-3F);
-  add_row(c, 1.0F, -1e8F);
-  EXPECT_NEAR(c.value, 0.0625, 2e-8);
-  EXPECT_NE(c.value, 0.0625);
+TEST(Order, AnchorsHoldEverySumOfAGroup) {
+  test::Random random(10);
+  for (std::int64_t n = 0; n < test::repetitions(1'000'000); ++n) {
+    const float kv = std::fabs(float_between(random, -126, 120));
+    const float anchor = anchor_of(kv);
+    ASSERT_EQ(anchor, std::ldexp(1.5F, std::ilogb(kv) + 6)) << kv;
+    // no sum of a group leaves the anchor's binade
+    const Long most = 8 * Long{1.44} * static_cast<Long>(kv);
+    ASSERT_LT(static_cast<Long>(anchor) + most, std::ldexp(Long{2}, std::ilogb(anchor)));
+    ASSERT_GT(static_cast<Long>(anchor) - most, std::ldexp(Long{1}, std::ilogb(anchor)));
+  }
+  EXPECT_EQ(anchor_of(1.0F), 96.0F);
+  EXPECT_EQ(anchor_of(std::nextafter(1.0F, 0.0F)), 48.0F);
+  EXPECT_EQ(anchor_of(0.0F), 0x1.8p-121F);
+  EXPECT_EQ(anchor_of(0x1p-130F), 0x1.8p-121F);  // below the normal floats
+  EXPECT_EQ(anchor_of(std::nextafter(0x1p121F, 0.0F)), 0x1.8p126F);
 }
 
-// The product of two floats is exact in double: fused or not, every compiler and machine agrees.
-TEST(Order, ProductsInDoubleAreExact) {
-  test::Random random(7);
+/// A weight as weight_of_score makes them: a power of two, and up to 0.43 of it.
+Weight random_weight(test::Random& random, int least) {
+  const float whole = std::ldexp(1.0F, static_cast<int>(random.between(least, 0)));
+  const float rest = whole * (static_cast<float>(random.unit()) * 0.7309F - 0.3008F);
+  return {whole, rest, whole + rest};
+}
+
+TEST(Order, RowsOfAGroupAreAddedInTheirOrder) {
+  test::Random random(11);
+  for (std::int64_t n = 0; n < test::repetitions(100'000); ++n) {
+    const int rows = static_cast<int>(random.between(1, 8));
+    Weight w[8];
+    float kv[8];
+    float largest = 0;
+    for (int r = 0; r < rows; ++r) {
+      w[r] = random_weight(random, n % 4 == 0 ? -124 : -6);
+      kv[r] = n % 3 == 0 ? float_between(random, -30, 30) : random.normal();
+      largest = std::max(largest, std::fabs(kv[r]));
+    }
+    const float anchor = anchor_of(largest);
+    const GroupScale scale = scale_of_group(17.0F);
+    Folded g = empty_group(scale, anchor);
+    // Written out in whole units of the anchor's grid, and long doubles rounded to floats.
+    const Long unit = static_cast<Long>(std::nextafter(anchor, 2 * anchor) - anchor);
+    Long value = 0;  // units
+    Long value_rest = 0;
+    Long weight = 0;
+    Long weight_rest = 0;
+    for (int r = 0; r < rows; ++r) {
+      add_row(g, w[r], kv[r]);
+      const Long units = static_cast<Long>(w[r].sum) * static_cast<Long>(kv[r]) / unit;
+      // ties to even of the anchor and the sum, whose own units are even
+      const Long to = std::nearbyint(value + units);
+      const Long moved = (to - value) * unit;
+      const auto first =
+          static_cast<float>(static_cast<Long>(w[r].whole) * static_cast<Long>(kv[r]) - moved);
+      const auto rest = static_cast<float>(static_cast<Long>(w[r].rest) * static_cast<Long>(kv[r]) +
+                                           static_cast<Long>(first));
+      value = to;
+      value_rest = static_cast<Long>(static_cast<float>(value_rest + static_cast<Long>(rest)));
+      weight = static_cast<Long>(static_cast<float>(weight + static_cast<Long>(w[r].whole)));
+      weight_rest =
+          static_cast<Long>(static_cast<float>(weight_rest + static_cast<Long>(w[r].rest)));
+    }
+    if (kLongIsLong) {
+      ASSERT_EQ(g.value, static_cast<float>(value * unit + static_cast<Long>(anchor)));
+    }
+    close_group(g, anchor);
+    if (kLongIsLong) {
+      ASSERT_EQ(g.value, static_cast<float>(value * unit));
+      ASSERT_EQ(bits_of(g.value_rest), bits_of(static_cast<float>(value_rest))) << n;
+    }
+    ASSERT_EQ(bits_of(g.weight), bits_of(static_cast<float>(weight)));
+    ASSERT_EQ(bits_of(g.weight_rest), bits_of(static_cast<float>(weight_rest)));
+    ASSERT_EQ(g.magic, scale.magic);
+  }
+}
+
+// The point of the anchor: what is left when the values of a group cancel is still right.
+TEST(Order, ValuesOfAGroupLoseNextToNothing) {
+  test::Random random(12);
+  Long worst = 0;
+  for (std::int64_t n = 0; n < test::repetitions(300'000); ++n) {
+    Weight w[8];
+    float kv[8];
+    float largest = 0;
+    const auto exponent = static_cast<int>(random.between(-80, 120));
+    for (int r = 0; r < 8; ++r) {
+      w[r] = random_weight(random, n % 4 == 0 ? -124 : n % 4 == 1 ? -20 : -2);
+      kv[r] = n % 3 == 0 ? float_between(random, -30, 0) : random.normal() / 8;
+      if (std::fabs(kv[r]) >= 1) kv[r] = 0.5F;
+      if (n % 5 == 0 && r % 2 == 1) {  // cancels
+        w[r] = w[r - 1];
+        kv[r] = -kv[r - 1] * (1 + 0x1p-23F * static_cast<float>(random.below(3)));
+      } else {
+        kv[r] = std::ldexp(kv[r], exponent);
+      }
+      largest = std::max(largest, std::fabs(kv[r]));
+    }
+    const float anchor = anchor_of(largest);
+    Folded g = empty_group({kRoundMagic, 0.0F}, anchor);
+    Long exact = 0;
+    for (int r = 0; r < 8; ++r) {
+      const float before = g.value;
+      add_row(g, w[r], kv[r]);
+      const float moved = g.value - before;  // exact
+      ASSERT_EQ(static_cast<double>(moved),
+                static_cast<double>(g.value) - static_cast<double>(before));
+      exact += static_cast<Long>(w[r].whole) * static_cast<Long>(kv[r]) +
+               static_cast<Long>(w[r].rest) * static_cast<Long>(kv[r]);
+    }
+    const float with = g.value;
+    close_group(g, anchor);
+    ASSERT_EQ(static_cast<double>(g.value),
+              static_cast<double>(with) - static_cast<double>(anchor));
+    const Long got = static_cast<Long>(g.value) + static_cast<Long>(g.value_rest);
+    if (!kLongIsLong) continue;
+    ASSERT_LE(std::fabs(got - exact), Long{0x1p-37} * static_cast<Long>(largest)) << n;
+    worst = std::max(worst, std::fabs(got - exact) / static_cast<Long>(largest));
+  }
+  std::printf("a group's value is off by at most 2^%.2Lf of its largest |kv|\n", std::log2(worst));
+}
+
+TEST(Order, TwoSumsLoseNothing) {
+  test::Random random(13);
   for (std::int64_t n = 0; n < test::repetitions(1'000'000); ++n) {
-    const float weight = std::fabs(random.normal()) * std::ldexp(1.0F, -random.below(100));
-    const float kv = random.normal() * std::ldexp(1.0F, static_cast<int>(random.between(-40, 40)));
-    const double before = static_cast<double>(random.normal());
-    Folded g{kRoundMagic, 0.0F, before};
-    add_row(g, weight, kv);
-    ASSERT_EQ(g.value, std::fma(static_cast<double>(weight), static_cast<double>(kv), before));
+    const float a = float_between(random, -12, 12);
+    const float b = n % 16 == 0 ? -a : float_between(random, -12, 12);
+    const Pair p = two_sum(a, b);
+    const double sum = static_cast<double>(a) + static_cast<double>(b);
+    ASSERT_EQ(bits_of(p.high), bits_of(rounded(sum)));
+    ASSERT_EQ(static_cast<double>(p.high) + static_cast<double>(p.low), sum);
+  }
+  EXPECT_EQ(two_sum(1e30F, 1e-30F).low, 1e-30F);
+  EXPECT_EQ(two_sum(1e-30F, 1e30F).low, 1e-30F);
+}
+
+TEST(Order, PairsKeep48BitsOfADouble) {
+  test::Random random(14);
+  for (std::int64_t n = 0; n < test::repetitions(1'000'000); ++n) {
+    const double x = (1 + random.unit()) * std::ldexp(n % 2 == 0 ? 1 : -1, random.below(60) - 30);
+    const Pair p = pair_of(x);
+    ASSERT_EQ(bits_of(p.high), bits_of(rounded(x)));
+    ASSERT_EQ(bits_of(p.low), bits_of(rounded(x - static_cast<double>(p.high))));
+    ASSERT_LE(std::fabs(static_cast<double>(p.high) + static_cast<double>(p.low) - x),
+              0x1p-49 * std::fabs(x));
   }
 }
 
@@ -170,52 +287,27 @@ TEST(Order, GroupsComeToOneScaleExactly) {
   EXPECT_EQ(group_factor(far, far), 1.0F);
 }
 
-TEST(Order, PooledIsTheRoundedValueOverTheWeight) {
-  const double value = 1.0 + 0x1p-24 + 0x1p-50;  // rounds up, to 1 + 2^-23
-  EXPECT_EQ(pooled_of(value, 3.0F), (1.0F + 0x1p-23F) / 3.0F);
-  EXPECT_EQ(pooled_of(1.0 + 0x1p-24, 1.0F), 1.0F);  // tie: even
-}
-
-TEST(Order, RmsScaleRoundsEachStep) {
-  test::Random random(4);
-  for (std::int64_t n = 0; n < test::repetitions(100'000); ++n) {
-    const float squares = std::fabs(random.normal()) * 1e3F;
-    const float mean = rounded(static_cast<double>(squares) / 512);
-    const float sum = rounded(static_cast<double>(mean) + static_cast<double>(1e-6F));
-    const float root = rounded(std::sqrt(static_cast<double>(sum)));  // 53 bits: innocuous twice
-    const float want = rounded(1.0 / static_cast<double>(root));
-    ASSERT_EQ(bits_of(rms_scale(squares, 512, 1e-6F)), bits_of(want)) << squares;
+TEST(Order, GroupsAreJoinedInDouble) {
+  test::Random random(15);
+  for (std::int64_t n = 0; n < test::repetitions(200'000); ++n) {
+    const float top = kRoundMagic - static_cast<float>(random.between(-1000, 1000));
+    const auto apart = static_cast<int>(random.below(n % 2 == 0 ? 4 : 60));
+    Folded g{top + static_cast<float>(apart), 0, 0, 0, 0};
+    g.weight = 1 + 8 * static_cast<float>(random.unit());
+    g.weight_rest = random.normal();
+    g.value = random.normal() * 8;
+    g.value_rest = random.normal() * 0x1p-16F;
+    const Joined j = at_scale_of(g, top);
+    const float weight =
+        rounded(static_cast<double>(g.weight) + static_cast<double>(g.weight_rest));
+    ASSERT_EQ(j.weight, std::ldexp(static_cast<double>(weight), -apart));
+    ASSERT_EQ(j.value,
+              std::ldexp(static_cast<double>(g.value) + static_cast<double>(g.value_rest), -apart));
   }
-  EXPECT_EQ(rms_scale(0.0F, 512, 1e-6F), rounded(1 / static_cast<double>(std::sqrt(1e-6F))));
-}
-
-TEST(Order, RopeRoundsOneProductAndFusesTheOther) {
-  test::Random random(5);
-  for (std::int64_t n = 0; n < test::repetitions(100'000); ++n) {
-    const float a = random.normal();
-    const float b = random.normal();
-    const float c = random.normal();
-    const float s = random.normal();
-    const float bs = rounded(static_cast<double>(b) * static_cast<double>(s));
-    const float bc = rounded(static_cast<double>(b) * static_cast<double>(c));
-    ASSERT_EQ(bits_of(rope_even(a, b, c, s)), bits_of(std::fma(a, c, -bs)));
-    ASSERT_EQ(bits_of(rope_odd(a, b, c, s)), bits_of(std::fma(a, s, bc)));
-  }
-  // A quarter turn: (1, 0) becomes (0, 1).
-  EXPECT_EQ(rope_even(1.0F, 0.0F, 0.0F, 1.0F), 0.0F);
-  EXPECT_EQ(rope_odd(1.0F, 0.0F, 0.0F, 1.0F), 1.0F);
-}
-
-TEST(Order, DividesAndRootsAreCorrectlyRounded) {
-  test::Random random(6);
-  for (std::int64_t n = 0; n < test::repetitions(1'000'000); ++n) {
-    const float a = random.normal() * 1e3F;
-    const float b = random.normal();
-    ASSERT_EQ(bits_of(quotient(a, b)),
-              bits_of(rounded(static_cast<double>(a) / static_cast<double>(b))));
-    ASSERT_EQ(bits_of(root(std::fabs(a))),
-              bits_of(rounded(std::sqrt(static_cast<double>(std::fabs(a))))));
-  }
+  // beyond 2^-126 all are as far
+  const Folded far{kRoundMagic + 500, 4.0F, 0.0F, 8.0F, 0.0F};
+  EXPECT_EQ(at_scale_of(far, kRoundMagic).weight, 0x1p-124);
+  EXPECT_EQ(at_scale_of(far, kRoundMagic).value, 0x1p-123);
 }
 
 }  // namespace

@@ -1,0 +1,240 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+
+// What order.hpp does once the groups are joined: the quotient, norm and RoPE, and their roundings.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <cstdio>
+
+#include "numerics/order.hpp"
+#include "numerics/rounding.hpp"
+#include "support/random.hpp"
+#include "support/rounded.hpp"
+#include "support/scale.hpp"
+
+// Each order is written out again here, as docs/numerics.md has it, with other means than those of
+// order.hpp (recursion, wider numbers rounded once): a change of one bit anywhere fails.
+namespace pleat::numerics {
+namespace {
+
+using test::Around;
+using test::around;
+using test::bf16_of;
+using test::float_between;
+using test::kLongIsLong;
+using test::Long;
+using test::odd_of;
+using test::rounded;
+
+Long sum_of(const Pair& p) {
+  return static_cast<Long>(p.high) + static_cast<Long>(p.low);
+}
+
+/// A value and a weight as pairs; of every third the parts overlap, as a group's do.
+struct Quotient {
+  Pair value;
+  Pair weight;
+};
+Quotient random_quotient(test::Random& random, std::int64_t n) {
+  const int shift = n % 3 == 0 ? 16 : 24;
+  Quotient q{};
+  q.value.high = float_between(random, -20, 4);
+  q.value.low = random.normal() * std::ldexp(q.value.high, -shift - 1);
+  q.weight.high = 1 + 7 * static_cast<float>(random.unit());
+  q.weight.low = n % 3 == 0 ? 0.3F * random.normal() : random.normal() * 0x1p-25F;
+  if (n % 5 == 0) q.weight = {static_cast<float>(std::ldexp(1.0, random.below(8))), 0.0F};
+  if (n % 7 == 0) q.value.low = 0;
+  if (n % 4 == 1) {  // next to a float, or to a tie of two: every bit of the way there counts
+    const float near = float_between(random, -20, 4);
+    const Long unit = std::fabs(static_cast<Long>(near - std::nextafter(near, 0.0F)));
+    const Long off = Long{0.5} * static_cast<Long>(n / 4 % 2) +
+                     static_cast<Long>(random.normal()) * Long{0x1p-24};
+    const Long value = (static_cast<Long>(near) + off * unit) * sum_of(q.weight);
+    q.value.high = static_cast<float>(value);
+    q.value.low = static_cast<float>(value - static_cast<Long>(q.value.high));
+  }
+  return q;
+}
+
+TEST(Finish, PooledIsRoundedOnce) {
+  if (!kLongIsLong) GTEST_SKIP() << "needs a long double of 64 bits";
+  test::Random random(16);
+  std::int64_t exact = 0;
+  for (std::int64_t n = 0; n < test::repetitions(2'000'000); ++n) {
+    const auto [value, weight] = random_quotient(random, n);
+    const Long want = sum_of(value) / sum_of(weight);
+    const float got = pooled_of(value, weight, false);
+    const float odd = pooled_of(value, weight, true);
+    const Around a = around(want);
+    const Long unit = static_cast<Long>(a.away) - static_cast<Long>(a.toward);
+    const auto nearest = static_cast<float>(want);
+    if (value.low == 0 && weight.low == 0 && std::fma(nearest, weight.high, -value.high) == 0) {
+      ASSERT_EQ(bits_of(got), bits_of(nearest));
+      ASSERT_EQ(bits_of(odd), bits_of(nearest));
+      ++exact;
+      continue;
+    }
+    // The quotient is good to 2^-20 of a unit; a tie or a float so near may go either way.
+    const Long off = (static_cast<Long>(got) - want) / unit;
+    ASSERT_LE(std::fabs(off), Long{0.5} + Long{0x1p-20}) << n;
+    const Long to_float = std::min(std::fabs(static_cast<Long>(a.toward) - want),
+                                   std::fabs(static_cast<Long>(a.away) - want));
+    if (std::fabs(to_float / unit) > Long{0x1p-20}) {
+      ASSERT_EQ(bits_of(odd), bits_of(odd_of(want))) << n;
+      ASSERT_EQ(to_bf16(odd), bf16_of(want)) << n;
+    }
+  }
+  EXPECT_GT(exact, 1000);
+}
+
+TEST(Finish, PooledStepByStep) {
+  if (!kLongIsLong) GTEST_SKIP() << "needs a long double of 64 bits";
+  test::Random random(17);
+  const auto once = [](Long x) { return static_cast<Long>(static_cast<float>(x)); };
+  for (std::int64_t n = 0; n < test::repetitions(1'000'000); ++n) {
+    const auto [value, weight] = random_quotient(random, n);
+    const Long v = once(sum_of(value));
+    const Long v_low = sum_of(value) - v;
+    const Long w = once(sum_of(weight));
+    const Long w_low = sum_of(weight) - w;
+    const Long inverse = once(1 / w);
+    const Long first = once(v * inverse);
+    const Long left = once(once(once(v - first * w) + v_low) - first * w_low);
+    const Long pooled = first + once(left * inverse);
+    ASSERT_EQ(bits_of(pooled_of(value, weight, false)), bits_of(static_cast<float>(pooled))) << n;
+    ASSERT_EQ(bits_of(pooled_of(value, weight, true)), bits_of(odd_of(pooled))) << n;
+  }
+}
+
+TEST(Finish, RoundsToOdd) {
+  test::Random random(18);
+  for (std::int64_t n = 0; n < test::repetitions(2'000'000); ++n) {
+    const float high = float_between(random, -100, 100);
+    // at most half a unit of the last place: what rounding to nearest leaves
+    const float unit = std::fabs(std::nextafter(high, 0.0F) - high);
+    const float low = n % 8 == 0 ? 0.0F : unit * (static_cast<float>(random.unit()) - 0.5F);
+    const double exact = static_cast<double>(high) + static_cast<double>(low);
+    if (rounded(exact) != high) continue;
+    ASSERT_EQ(bits_of(to_odd(high, low)), bits_of(odd_of(static_cast<Long>(exact)))) << n;
+    ASSERT_EQ(bits_of(odd_float(exact)), bits_of(odd_of(static_cast<Long>(exact)))) << n;
+    // and so rounding again is rounding once
+    ASSERT_EQ(to_bf16(to_odd(high, low)), bf16_of(static_cast<Long>(exact))) << n;
+  }
+  const float next = 1 + FLT_EPSILON;
+  EXPECT_EQ(to_odd(1.0F, 1e-30F), next);
+  EXPECT_EQ(to_odd(1.0F, -1e-30F), std::nextafter(1.0F, 0.0F));
+  EXPECT_EQ(to_odd(-1.0F, 1e-30F), std::nextafter(-1.0F, 0.0F));
+  EXPECT_EQ(to_odd(-1.0F, -1e-30F), -next);
+  EXPECT_EQ(to_odd(next, 1e-30F), next);
+  EXPECT_EQ(to_odd(next, -1e-30F), next);
+  EXPECT_EQ(bits_of(to_odd(-0.0F, 0.0F)), 0x80000000U);
+}
+
+TEST(Finish, DoublesRoundToOdd) {
+  test::Random random(19);
+  for (std::int64_t n = 0; n < test::repetitions(1'000'000); ++n) {
+    double x = (1 + random.unit()) * std::ldexp(n % 2 == 0 ? 1 : -1, random.below(200) - 100);
+    if (n % 4 == 0) x = static_cast<double>(rounded(x));
+    ASSERT_EQ(bits_of(odd_float(x)), bits_of(odd_of(static_cast<Long>(x)))) << x;
+    ASSERT_EQ(to_bf16(odd_float(x)), bf16_of(static_cast<Long>(x))) << x;
+  }
+  // a float and then a bf16 would round up twice: 1 + 2^-8 is a tie of bf16
+  const double below = 1 + 0x1p-8 - 0x1p-40;
+  EXPECT_EQ(to_bf16(rounded(1 + 0x1p-7 + below - 1)), 1 + 0x1p-6F);
+  EXPECT_EQ(to_bf16(odd_float(1 + 0x1p-7 + below - 1)), 1 + 0x1p-7F);
+  EXPECT_EQ(odd_float(0.0), 0.0F);
+  EXPECT_EQ(odd_float(1e-60), 0.0F);
+  EXPECT_EQ(odd_float(1e60), FLT_MAX);
+}
+
+TEST(Finish, MeanSquareAndItsScales) {
+  test::Random random(4);
+  double worst = 0;
+  for (std::int64_t n = 0; n < test::repetitions(300'000); ++n) {
+    const float squares = std::fabs(random.normal()) * std::ldexp(1.0F, random.below(60) - 30);
+    const int log_dim = static_cast<int>(random.between(1, 12));
+    const float eps = n % 4 == 0 ? 1.0F : 1e-6F;
+    const double mean = mean_square(squares, 1 << log_dim, eps);
+    // a product of a power of two, and one rounding
+    ASSERT_EQ(mean, static_cast<double>(std::ldexp(static_cast<Long>(squares), -log_dim) +
+                                        static_cast<Long>(eps)));
+    const float root = rounded(std::sqrt(static_cast<double>(rounded(mean))));
+    const float scale = rounded(1.0 / static_cast<double>(root));
+    ASSERT_EQ(bits_of(rms_scale(mean)), bits_of(scale)) << squares;
+    const auto s = static_cast<double>(scale);
+    const double product = mean * s;
+    const double step = std::fma(-product, s, 1.0);
+    const double exact = exact_scale(mean, scale);
+    ASSERT_EQ(exact, std::fma(s / 2, step, s));
+    const Long want = 1 / std::sqrt(static_cast<Long>(mean));
+    worst = std::max(worst, static_cast<double>(std::fabs(static_cast<Long>(exact) / want - 1)));
+  }
+  EXPECT_LE(worst, 0x1p-45);
+  std::printf("exact_scale is off by at most 2^%.1f\n", std::log2(worst));
+  EXPECT_EQ(rms_scale(mean_square(0.0F, 512, 1e-6F)),
+            rounded(1 / static_cast<double>(std::sqrt(1e-6F))));
+}
+
+TEST(Finish, TheRotatedPartIsNormalisedInDouble) {
+  test::Random random(20);
+  for (std::int64_t n = 0; n < test::repetitions(300'000); ++n) {
+    const float x = random.normal();
+    const float weight = 1 + 0.2F * random.normal();
+    const double scale = 0.1 + 3 * random.unit();
+    const double product = static_cast<double>(x) * scale;
+    ASSERT_EQ(normed(x, scale, weight), product * static_cast<double>(weight));
+    const auto exact = static_cast<Long>(x) * static_cast<Long>(scale) * static_cast<Long>(weight);
+    ASSERT_LE(std::fabs(static_cast<Long>(normed(x, scale, weight)) - exact),
+              Long{0x1p-52} * std::fabs(exact));
+  }
+}
+
+TEST(Finish, RopeRoundsOneProductAndFusesTheOther) {
+  test::Random random(5);
+  std::int64_t others = 0;
+  for (std::int64_t n = 0; n < test::repetitions(300'000); ++n) {
+    // 53 bits, unless they come from bf16
+    double a = static_cast<double>(random.normal()) * (1 + random.unit());
+    double b = static_cast<double>(random.normal()) * (1 + random.unit());
+    if (n % 2 == 0) a = static_cast<double>(to_bf16(rounded(a)));
+    if (n % 2 == 0) b = static_cast<double>(to_bf16(rounded(b)));
+    const float cos = random.normal();
+    const float sin = random.normal();
+    const auto c = static_cast<double>(cos);
+    const auto s = static_cast<double>(sin);
+    const double bs = b * s;
+    const double bc = b * c;
+    ASSERT_EQ(rope_even(a, b, cos, sin), std::fma(a, c, -bs));
+    ASSERT_EQ(rope_odd(a, b, cos, sin), std::fma(a, s, bc));
+    const double as = a * s;
+    others += rope_odd(a, b, cos, sin) != std::fma(b, c, as) ? 1 : 0;
+    const Long exact = static_cast<Long>(a) * static_cast<Long>(cos) -
+                       static_cast<Long>(b) * static_cast<Long>(sin);
+    const Long size = std::fabs(static_cast<Long>(a) * static_cast<Long>(cos)) +
+                      std::fabs(static_cast<Long>(b) * static_cast<Long>(sin));
+    ASSERT_LE(std::fabs(static_cast<Long>(rope_even(a, b, cos, sin)) - exact),
+              Long{0x1p-52} * size);
+  }
+  EXPECT_GT(others, 1000);  // or this test could not tell which product is rounded
+  // A quarter turn: (1, 0) becomes (0, 1).
+  EXPECT_EQ(rope_even(1.0, 0.0, 0.0F, 1.0F), 0.0);
+  EXPECT_EQ(rope_odd(1.0, 0.0, 0.0F, 1.0F), 1.0);
+}
+
+TEST(Finish, DividesAndRootsAreCorrectlyRounded) {
+  test::Random random(6);
+  for (std::int64_t n = 0; n < test::repetitions(1'000'000); ++n) {
+    const float a = random.normal() * 1e3F;
+    const float b = random.normal();
+    ASSERT_EQ(bits_of(quotient(a, b)),
+              bits_of(rounded(static_cast<double>(a) / static_cast<double>(b))));
+    ASSERT_EQ(bits_of(root(std::fabs(a))),
+              bits_of(rounded(std::sqrt(static_cast<double>(std::fabs(a))))));
+  }
+}
+
+}  // namespace
+}  // namespace pleat::numerics
