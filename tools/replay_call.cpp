@@ -32,11 +32,7 @@ std::int64_t calls_of(const LayerGroup& group, ReplayOp op) {
 }
 
 std::int64_t launches_of(const LayerGroup& group, ReplayOp op) {
-  if (group.indexer) return kLaunchesOfCsaStep;
-  std::int64_t n = 0;
-  for (const Op o : ops_of(op))
-    n += launches_of(o, StateLayout::paged);
-  return n;
+  return calls_of(group, op) * kLaunchesOfCall;
 }
 
 Pages state_of(const ReplaySetup& setup, std::size_t kind) {

@@ -23,14 +23,9 @@ std::span<const Op> ops_of(ReplayOp op);
 /// Calls of ops that a group of layers takes in a step.
 std::int64_t calls_of(const LayerGroup& group, ReplayOp op);
 
-/// Kernels that a call launches on CUDA. It is said here only; a test counts them in a graph.
-constexpr std::int64_t launches_of(Op op, StateLayout layout) {
-  // A ring's old rows must be read before those of the step replace them.
-  return op == Op::step && layout == StateLayout::ring ? 2 : 1;
-}
-
-/// Of csa_step on calls with the same dtypes, as a replay's are.
-inline constexpr std::int64_t kLaunchesOfCsaStep = 1;
+/// Kernels that a call launches on CUDA, whatever the op or the state's layout; csa_step on calls
+/// with the same dtypes, as a replay's are. It is said here only; a test counts them in a graph.
+inline constexpr std::int64_t kLaunchesOfCall = 1;
 /// Of a group of layers in a step.
 std::int64_t launches_of(const LayerGroup& group, ReplayOp op);
 

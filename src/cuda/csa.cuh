@@ -27,8 +27,6 @@ struct CsaMemory {
 template <class G>
 struct CsaShared {
   float squares[2][G::tiles];
-  SaveItem found[kCsaThreads];
-  std::int32_t found_count;
 };
 
 /// A window and the two pages that hold its groups, when a page is a group.
@@ -143,16 +141,6 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
   }
   if (index + list.stride < list.count) next = csa_window<G, PageRows>(p, list.head[1]);
   if (index + 2 * list.stride < list.count) after = list.entries[index + 2 * list.stride];
-  if (p.saves_here) {
-    const std::int32_t blocks = p.fold_blocks;
-    const std::int32_t needed = (list.count + workers - 1) / workers;
-    const SaveShare share = share_of_saves(p, block, blocks, needed < blocks ? needed : blocks, 0,
-                                           1, SaveShape<G, kCsaThreads>::rows);
-    if (share.mine) {
-      save_rows<G, S, P, kCsaThreads>(p, tid, share.index, share.blocks, sh.found, &sh.found_count);
-    }
-  }
-
   std::uint32_t side = 0;
 #pragma unroll 1
   for (; index < list.count; index += list.stride, side ^= 1U) {
@@ -232,9 +220,9 @@ __global__ void __launch_bounds__(kCsaThreads, 4) csa_kernel(const __grid_consta
     fold_groups<G, S, P, PageRows, CacheRows, Fast>(p, block, dynamic, sh);
   } else {
     wait_for_predecessor();
-    save_rows<G, S, P, kCsaThreads>(p, static_cast<int>(threadIdx.x), block - p.fold_blocks,
-                                    static_cast<int>(gridDim.x) - p.fold_blocks, sh.found,
-                                    &sh.found_count);
+    save_rows<G, S, P, kCsaThreads>(p, block - p.fold_blocks,
+                                    static_cast<int>(gridDim.x) - p.fold_blocks,
+                                    reinterpret_cast<SaveItem*>(dynamic));
   }
   let_successor_start();
 }

@@ -19,6 +19,7 @@ inline constexpr int kPairBlocks = PageRows > 0 && !Fast ? 4 : 3;
 template <class G, class S, class P>
 __device__ __noinline__ void save_apart(const FoldParams& p, int index, int blocks,
                                         SaveItem* found) {
+  wait_for_predecessor();
   save_rows<G, S, P, kCsaThreads>(p, index, blocks, found);
 }
 

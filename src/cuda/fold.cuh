@@ -39,9 +39,8 @@ __device__ __forceinline__ void add_row(Folded& f, const numerics::Weight& w, fl
   }
 }
 
-/// Rows whose weights a lane computes side by side. More would be faster once the code is in the
-/// instruction caches; a decode step runs it once, and waits for every line of it.
-inline constexpr int kRowsAtOnce = 2;
+/// Rows whose weights a lane computes side by side.
+inline constexpr int kRowsAtOnce = 4;
 
 /// Folds rows first..7 of a settled tile, in the order of numerics::add_row; two channels a lane.
 /// Late: the position bias is added now (recipe sglang).

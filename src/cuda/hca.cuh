@@ -34,8 +34,6 @@ struct HcaShared {
   float pooled[2][G::tiles / Cluster * kTileChannels];
   float squares[2][G::tiles];
   std::uint64_t arrived[2];
-  SaveItem found[32];  ///< of the finishing warp, while it has no row to finish
-  std::int32_t found_count;
 };
 
 /// Named barriers of a block.
@@ -303,26 +301,10 @@ __device__ __forceinline__ void fold_windows(const FoldParams& p) {
 #if __CUDA_ARCH__ >= 900
   if constexpr (Cluster > 1) cluster_wait();
 #endif
-  const bool saves = p.saves_here;
-  SaveShare share{};
-  if (saves) {
-    const std::int32_t workers = p.fold_blocks / Cluster;
-    share = share_of_saves(p, worker, workers, list.count < workers ? list.count : workers,
-                           static_cast<int>(blockIdx.x) % Cluster, Cluster,
-                           SaveShape<G, kHcaThreads>::rows);
-  }
-  if (list.first >= list.count) {
-    if (share.mine) {
-      save_rows<G, S, P, kHcaThreads>(p, tid, share.index, share.blocks,
-                                      reinterpret_cast<SaveItem*>(dynamic), &sh.found_count);
-    }
-  } else if (warp < kFoldWarps) {
+  if (warp < kFoldWarps) {
     fold_and_join<G, S, P, PageRows, Cluster, Fast>(p, b, list, warp);
-  } else {
-    if (share.mine) {
-      save_rows<G, S, P, 32>(p, b.lane, share.index, share.blocks, sh.found, &sh.found_count);
-    }
-    if (p.output == Output::cache) finish_rows<G, CacheRows, Cluster>(p, b, list, weight);
+  } else if (p.output == Output::cache) {
+    finish_rows<G, CacheRows, Cluster>(p, b, list, weight);
   }
   let_successor_start();
 }
@@ -341,12 +323,10 @@ __global__ void __launch_bounds__(kHcaThreads, 2) hca_kernel(const __grid_consta
       fold_windows<G, S, P, PageRows, CacheRows, Cluster, Fast>(p);
     } else {
       extern __shared__ uint4 dynamic[];
-      __shared__ std::int32_t count;
       wait_for_predecessor();
-      save_rows<G, S, P, kHcaThreads>(p, static_cast<int>(threadIdx.x),
-                                      static_cast<int>(blockIdx.x) - p.fold_blocks,
+      save_rows<G, S, P, kHcaThreads>(p, static_cast<int>(blockIdx.x) - p.fold_blocks,
                                       static_cast<int>(gridDim.x) - p.fold_blocks,
-                                      reinterpret_cast<SaveItem*>(dynamic), &count);
+                                      reinterpret_cast<SaveItem*>(dynamic));
     }
   } else {
     __trap();

@@ -59,9 +59,12 @@ cudaError_t launch_hca_kernel(const FoldParams& p, const FoldTuning& t, cudaStre
     const Resident& r = resident[p.ape != nullptr ? 1 : 0];
     if (r.error != cudaSuccess) return r.error;
     if (p.plan != nullptr && r.clusters > 0) {
-      // clusters that wait for others to end would double the time: fewer, with a loop
+      // clusters that wait for others to end would double the time: fewer, with a loop; on a decode
+      // step, where the rows to save are most of the work, also fewer for them to start at once
       const int wanted = t.fold_blocks / Cluster;
-      const int rounds = (wanted + r.clusters - 1) / r.clusters;
+      const int saving = p.tokens <= kSaveUnasked ? t.save_blocks / Cluster : 0;
+      const int place = r.clusters - saving > r.clusters / 4 ? r.clusters - saving : r.clusters / 4;
+      const int rounds = (wanted + place - 1) / place;
       q.fold_blocks = rounds > 1 ? (wanted + rounds - 1) / rounds * Cluster : t.fold_blocks;
     }
   } else {

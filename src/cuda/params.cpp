@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda/params.hpp"
 
+#include <bit>
+
 namespace pleat::cuda {
 
 namespace {
@@ -35,6 +37,8 @@ FoldParams make_params(Op op, const Call& call) {
   p.page_stride = call.state.pages.stride[0];
   p.row_stride = call.state.pages.stride[1];
   p.page_rows = static_cast<std::int32_t>(call.state.pages.shape[1]);
+  const auto rows = static_cast<std::uint32_t>(p.page_rows);
+  p.page_shift = std::has_single_bit(rows) ? std::countr_zero(rows) : -1;
   p.block_table = pointer<const std::int32_t>(call.state.block_table);
   p.table_stride = call.state.block_table.stride[0];
   p.ring = call.state.layout == StateLayout::ring;
@@ -58,7 +62,6 @@ FoldParams make_params(Op op, const Call& call) {
   p.output = op == Op::compress ? Output::compressed : Output::cache;
   p.policy = call.write.policy;
   p.rollback = call.write.rollback;
-  p.saves_here = op == Op::step && p.plan != nullptr;
   p.writes_through = op == Op::step && (p.ring || p.policy == StatePolicy::all);
   // with the bias already in the state, pooling from the state adds none
   if (op != Op::save_state && op != Op::step && !p.recipe.ape_when_pooled) p.ape = nullptr;

@@ -32,6 +32,7 @@ struct FoldParams {
   std::int64_t page_stride;
   std::int64_t row_stride;
   std::int32_t page_rows;
+  std::int32_t page_shift;          ///< log2 of page_rows; -1: it is no power of two
   const std::int32_t* block_table;  ///< [requests, blocks]
   std::int64_t table_stride;
   bool ring;
@@ -58,7 +59,6 @@ struct FoldParams {
   Output output;
   bool norm_bf16;
   bool writes_through;  ///< the fold writes state rows that it reads (write_through.cuh)
-  bool saves_here;      ///< the folding blocks write the other rows of the state, too
   StatePolicy policy;
   std::int32_t rollback;
   std::int32_t fold_blocks;  ///< blocks past these do nothing but write state rows

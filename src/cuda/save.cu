@@ -13,10 +13,9 @@ inline constexpr int kSaveThreads = 128;
 template <class G, class S, class P>
 __global__ void __launch_bounds__(kSaveThreads) save_kernel(const __grid_constant__ FoldParams p) {
   __shared__ SaveItem found[kSaveThreads];
-  __shared__ std::int32_t count;
   wait_for_predecessor();
-  save_rows<G, S, P, kSaveThreads>(p, static_cast<int>(threadIdx.x), static_cast<int>(blockIdx.x),
-                                   static_cast<int>(gridDim.x), found, &count);
+  save_rows<G, S, P, kSaveThreads>(p, static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x),
+                                   found);
   let_successor_start();
 }
 

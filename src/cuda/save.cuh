@@ -137,74 +137,39 @@ __device__ __forceinline__ void copy_rows(const FoldParams& p, int tid, std::int
   }
 }
 
-/// How many rows there may be to save, before each is looked at.
-__device__ __forceinline__ std::int32_t rows_to_look_at(const FoldParams& p) {
-  const std::int32_t listed =
-      p.tokens > kSaveUnasked && p.saves != nullptr ? p.plan->saves : kEveryLiveToken;
-  return listed >= 0 ? listed : p.tokens;
-}
-
-/// The rows that are this step's to save, by group `index` of `groups` groups of Threads threads: a
-/// block, or a warp of it. \p found: a place in shared memory for an item of each thread, \p count
-/// one for their number.
+/// The rows that are this step's to save, by block `index` of `blocks`, of Threads threads. \p
+/// found: a place in shared memory for an item of each.
 template <class G, class S, class P, int Threads>
-__device__ __forceinline__ void save_rows(const FoldParams& p, int tid, std::int32_t index,
-                                          std::int32_t groups, SaveItem* found,
-                                          std::int32_t* count) {
+__device__ __forceinline__ void save_rows(const FoldParams& p, std::int32_t index,
+                                          std::int32_t blocks, SaveItem* found) {
+  __shared__ std::int32_t count;
+  const int tid = static_cast<int>(threadIdx.x);
   constexpr std::int32_t rows = SaveShape<G, Threads>::rows;
   const std::int32_t listed =
       p.tokens > kSaveUnasked && p.saves != nullptr ? p.plan->saves : kEveryLiveToken;
   SaveList list{nullptr, nullptr, p.tokens, false};
   if (listed >= 0) list = {p.saves, nullptr, listed, !p.writes_through};
   const bool looks = p.tokens > kSaveUnasked && listed < 0;  // a token a thread, then copies
-  const auto sync = [] {
-    if constexpr (Threads == 32) {
-      __syncwarp();
-    } else {
-      __syncthreads();
-    }
-  };
 #pragma unroll 1
   for (std::int32_t start = index * Threads; !looks || start < p.tokens;
-       start += groups * Threads) {
+       start += blocks * Threads) {
     if (looks) {
       const std::int32_t t = start + tid;
-      if (tid == 0) *count = 0;
-      sync();
+      if (tid == 0) count = 0;
+      __syncthreads();
       unsigned mask = 0;
       if (t < p.tokens && p.state_slots[t] >= 0) {
         mask = halves_to_save<G>(p, t, p.token_to_req[t], p.positions[t]);
       }
-      if (mask != 0) found[atomicAdd(count, 1)] = {t, mask};  // rows are independent: any order
-      sync();
-      list = {nullptr, found, *count, false};
+      if (mask != 0) found[atomicAdd(&count, 1)] = {t, mask};  // rows are independent: any order
+      __syncthreads();
+      list = {nullptr, found, count, false};
     }
-    copy_rows<G, S, P, Threads>(p, tid, looks ? 0 : index * rows, looks ? rows : groups * rows,
+    copy_rows<G, S, P, Threads>(p, tid, looks ? 0 : index * rows, looks ? rows : blocks * rows,
                                 list);
     if (!looks) break;
-    sync();
+    __syncthreads();
   }
-}
-
-/// Who saves on a planned step: the groups of blocks that have no window to fold, if they are
-/// enough for it; else everybody, while the first window's copies are on their way.
-struct SaveShare {
-  bool mine;
-  std::int32_t index;
-  std::int32_t blocks;
-};
-
-/// \p worker: of `workers`, each of `blocks` blocks of which this is `rank`; \p busy of the workers
-/// have windows. \p rows: that a block copies at once.
-__device__ __forceinline__ SaveShare share_of_saves(const FoldParams& p, std::int32_t worker,
-                                                    std::int32_t workers, std::int32_t busy,
-                                                    std::int32_t rank, std::int32_t blocks,
-                                                    std::int32_t rows) {
-  const std::int32_t idle = workers - busy;
-  if (idle * blocks * rows * 2 >= rows_to_look_at(p)) {
-    return {worker >= busy, (worker - busy) * blocks + rank, idle * blocks};
-  }
-  return {true, worker * blocks + rank, workers * blocks};
 }
 
 }  // namespace pleat::cuda

@@ -28,9 +28,6 @@ bool folds(Op op) {
 bool stores(Op op) {
   return op == Op::norm_rope_store || op == Op::compress_store || op == Op::step;
 }
-bool saves(Op op) {
-  return op == Op::save_state || op == Op::step;
-}
 
 }  // namespace
 
@@ -71,31 +68,27 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
   t.fast = exec.variant == Variant::fast;
   t.chained = exec.chained && device.clusters;
   t.cluster = hca && device.clusters && folds(op) ? 8 : 1;
-  const bool planned = call.plan.data != nullptr;
-  // rows that a block writes at once, and the blocks that give every token such a place
+  // rows that a block writes at once: SaveShape
   const std::int64_t save_rows = g.row_width() >= 2048 ? 1 : 2;
-  const std::int64_t save_blocks =
-      std::min(divide_up(tokens, save_rows), std::int64_t{2} * device.multiprocessors);
+  if (op == Op::save_state || op == Op::step) {
+    const std::int64_t most = std::int64_t{2} * device.multiprocessors;
+    const std::int64_t blocks = std::min(divide_up(tokens, save_rows), most);
+    t.save_blocks = static_cast<int>(divide_up(blocks, t.cluster) * t.cluster);
+  }
   if (op != Op::save_state) {
     // a worker folds one window at a time: a cluster for HCA, a block for CSA, a warp for the
     // indexer
     const std::int64_t per_block = g.head_dim == 128 ? 4 : 1;
     std::int64_t blocks = 0;
-    if (!planned) {
+    if (call.plan.data == nullptr) {
       blocks = divide_up(tokens, kScanThreads);  // each looks through its own tokens
     } else {
       const std::int64_t most = std::max<std::int64_t>(1, most_closing(call));
       const std::int64_t resident = resident_blocks(op, g, device) / t.cluster;
       const std::int64_t needed = divide_up(most, per_block);
       blocks = divide_up(needed, divide_up(needed, resident));  // an equal share for each
-      if (op == Op::step) {  // and place for those that only save
-        blocks = std::min(std::max(blocks, divide_up(save_blocks, t.cluster)), resident);
-      }
     }
     t.fold_blocks = static_cast<int>(blocks * t.cluster);
-  }
-  if (op == Op::save_state || (op == Op::step && !planned)) {
-    t.save_blocks = static_cast<int>(divide_up(save_blocks, t.cluster) * t.cluster);
   }
   return t;
 }
