@@ -14,10 +14,12 @@ endfunction()
 set(_scratch ${BUILD}/consumer_test)
 set(_prefix ${_scratch}/prefix)
 file(REMOVE_RECURSE ${_scratch})
-string(REPLACE ";" "\\;" _path "${_prefix};${PREFIX_PATH}")
+# By the environment, whose list has colons: semicolons would not survive run().
+string(REPLACE ";" ":" _path "${_prefix};${PREFIX_PATH}")
+set(ENV{CMAKE_PREFIX_PATH} "${_path}")
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${_prefix})
 run(${CMAKE_COMMAND} -S ${CONSUMER} -B ${_scratch}/build -G ${GENERATOR}
-    -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_C_COMPILER=${CC} -DCMAKE_PREFIX_PATH=${_path})
+    -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_C_COMPILER=${CC})
 run(${CMAKE_COMMAND} --build ${_scratch}/build)
 run(${CMAKE_CTEST_COMMAND} --test-dir ${_scratch}/build --output-on-failure --no-tests=error)
 

@@ -27,10 +27,6 @@ __device__ __forceinline__ Two rounded(const Two& x) {
   return {{numerics::to_bf16(x.v[0]), numerics::to_bf16(x.v[1])}};
 }
 
-__device__ __forceinline__ Two sum(const Two& a, const Two& b) {
-  return {{a.v[0] + b.v[0], a.v[1] + b.v[1]}};
-}
-
 /// What a state of type S keeps of two channels.
 template <class S>
 __device__ __forceinline__ Two kept(const Two& x) {

@@ -69,10 +69,14 @@ __device__ __forceinline__ TileSource csa_source(const FoldParams& p, const CsaW
 
 /// Pools a settled tile.
 template <class G, bool Fast>
-__device__ __forceinline__ Two pool_tile(const FoldParams& p, const TileRows& rows, int first,
-                                         bool late) {
+__device__ __forceinline__ Two pool_tile(const FoldParams& p, const TileRows& rows,
+                                         bool first_window, Bias bias) {
   Folded f[2];
-  fold_rows<Fast>(rows, first, late, f);
+  if (first_window) {
+    fold_rows<G::ratio, Fast>(rows, bias, f);
+  } else {
+    fold_rows<0, Fast>(rows, bias, f);
+  }
   Two x;
 #pragma unroll
   for (int c = 0; c < 2; ++c) {
@@ -154,11 +158,11 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
       const TileRows rows{tile_at + t * kTileBytes, ape_at + t * kTilePartBytes, lane};
       wait_for_copies<kWarpTiles - 1>();
       __syncwarp();
-      settle<S, P>(rows.at, rows.ape, fresh_from, bias == Bias::early, lane);
-      const Two pooled =
-          pool_tile<G, Fast>(p, rows, entry.row == 0 ? G::ratio : 0, bias == Bias::late);
+      const Bias left = settle<S, P>(rows.at, rows.ape, fresh_from, bias, lane);
+      const Two pooled = pool_tile<G, Fast>(p, rows, entry.row == 0, left);
       if (p.writes_through) {
-        write_through<G, S, P>(p, entry, 0, channel + t * kTileChannels, fresh_from, rows);
+        write_through<G, S, P>(p, entry, 0, channel + t * kTileChannels, fresh_from, rows,
+                               left == Bias::early);
       }
       if (t == 0) {
         x[0] = pooled;
@@ -211,8 +215,13 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
   }
 }
 
+/// Blocks that a multiprocessor shall hold: four, where that leaves enough registers.
+template <int PageRows, bool Fast>
+inline constexpr int kCsaBlocks = PageRows > 0 && !Fast ? 4 : 3;
+
 template <class G, class S, class P, int PageRows, int CacheRows, bool Fast>
-__global__ void __launch_bounds__(kCsaThreads, 4) csa_kernel(const __grid_constant__ FoldParams p) {
+__global__ void __launch_bounds__(kCsaThreads, kCsaBlocks<PageRows, Fast>)
+    csa_kernel(const __grid_constant__ FoldParams p) {
   __shared__ CsaShared<G> sh;
   extern __shared__ uint4 dynamic[];
   const int block = static_cast<int>(blockIdx.x);

@@ -22,10 +22,9 @@ template <class G, class S, class P, int PageRows, int CacheRows>
 cudaError_t launch_csa_layout(const FoldParams& p, const FoldTuning& t, cudaStream_t stream) {
   auto* kernel = t.fast ? csa_kernel<G, S, P, PageRows, CacheRows, true>
                         : csa_kernel<G, S, P, PageRows, CacheRows, false>;
-  static const cudaError_t ready[2] = {
-      allow_shared(csa_kernel<G, S, P, PageRows, CacheRows, false>, kCsaSharedLimit),
-      allow_shared(csa_kernel<G, S, P, PageRows, CacheRows, true>, kCsaSharedLimit)};
-  if (ready[t.fast] != cudaSuccess) return ready[t.fast];
+  static PerDevice<cudaError_t> ready[2];
+  const cudaError_t e = ready[t.fast].get([&] { return allow_shared(kernel, kCsaSharedLimit); });
+  if (e != cudaSuccess) return e;
   return launch(kernel, t.fold_blocks + t.save_blocks, kCsaThreads, 1, csa_shared(p), t.chained,
                 stream, p);
 }

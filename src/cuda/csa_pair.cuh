@@ -54,10 +54,9 @@ cudaError_t launch_pair_layout(const FoldParams& main, const FoldTuning& main_tu
   const bool fast = main_tuning.fast;
   auto* kernel = fast ? csa_pair_kernel<S, P, PageRows, CacheRows, true>
                       : csa_pair_kernel<S, P, PageRows, CacheRows, false>;
-  static const cudaError_t ready[2] = {
-      allow_shared(csa_pair_kernel<S, P, PageRows, CacheRows, false>, kCsaSharedLimit),
-      allow_shared(csa_pair_kernel<S, P, PageRows, CacheRows, true>, kCsaSharedLimit)};
-  if (ready[fast] != cudaSuccess) return ready[fast];
+  static PerDevice<cudaError_t> ready[2];
+  const cudaError_t e = ready[fast].get([&] { return allow_shared(kernel, kCsaSharedLimit); });
+  if (e != cudaSuccess) return e;
   const int blocks = main_tuning.fold_blocks + indexer_tuning.fold_blocks +
                      main_tuning.save_blocks + indexer_tuning.save_blocks;
   return launch(kernel, blocks, kCsaThreads, 1, std::max(csa_shared(main), csa_shared(indexer)),

@@ -37,16 +37,11 @@ __device__ __forceinline__ void wait_for_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(Newer) : "memory");
 }
 
-/// Named barriers, for some warps of a block: `Threads` arrive or wait, among them the caller.
+/// Named barriers, for some warps of a block: waits for `Threads` threads, among them the caller.
 template <int Threads>
 __device__ __forceinline__ void barrier_of(int id) {
   asm volatile("bar.sync %0, %1;" ::"r"(id), "n"(Threads) : "memory");
 }
-template <int Threads>
-__device__ __forceinline__ void arrive_at(int id) {
-  asm volatile("bar.arrive %0, %1;" ::"r"(id), "n"(Threads) : "memory");
-}
-
 /// Volatile, so that it is loaded where it is used: a tile's values do not fit the registers.
 __device__ __forceinline__ float2 shared_float2(std::uint32_t at) {
   float2 v;

@@ -39,55 +39,59 @@ __device__ __forceinline__ void add_row(Folded& f, const numerics::Weight& w, fl
   }
 }
 
-/// Rows whose weights a lane computes side by side.
-inline constexpr int kRowsAtOnce = 4;
-
-/// Folds rows first..7 of a settled tile, in the order of numerics::add_row; two channels a lane.
-/// Late: the position bias is added now (recipe sglang).
-template <bool Fast, bool Late>
-__device__ __forceinline__ void fold_rows(const TileRows& rows, int first, Folded (&out)[2]) {
-  float max[2] = {-INFINITY, -INFINITY};
+/// Folds rows First..7 of a settled tile, in the order of numerics::add_row; two channels a lane.
+template <int First, bool Fast, Bias When>
+__device__ __forceinline__ void fold_rows(const TileRows& rows, Folded (&out)[2]) {
+  constexpr bool late = When == Bias::late;
+  float score[kGroupRows][2];
+  float max[2];
   float size[2] = {0.0F, 0.0F};
-#pragma unroll 1
-  for (int start = first; start < kGroupRows; start += kRowsAtOnce) {
 #pragma unroll
-    for (int k = 0; k < kRowsAtOnce; ++k) {
-      Two z = rows.score(start + k);
-      const Two x = rows.value(start + k);
-      if (Late) z = sum(z, rows.bias(start + k));
+  for (int r = First; r < kGroupRows; ++r) {
+    const Two s = rows.score(r);
+    const Two x = rows.value(r);
+    Two bias{};
+    if (When != Bias::none) bias = rows.bias(r);
 #pragma unroll
-      for (int c = 0; c < 2; ++c) {
-        max[c] = numerics::larger(z.v[c], max[c]);
-        size[c] = numerics::larger(fabsf(x.v[c]), size[c]);
+    for (int c = 0; c < 2; ++c) {
+      score[r][c] = When == Bias::early ? s.v[c] + bias.v[c] : s.v[c];
+      const float z = late ? s.v[c] + bias.v[c] : score[r][c];
+      max[c] = r == First ? z : numerics::larger(max[c], z);
+      size[c] = numerics::larger(size[c], fabsf(x.v[c]));
+    }
+  }
+  bool clamped[2] = {false, false};
+  if (numerics::beyond_limit(max[0]) || numerics::beyond_limit(max[1])) {  // that no model has
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      clamped[c] = numerics::beyond_limit(max[c]);
+      if (!clamped[c]) continue;
+      max[c] = numerics::clamp_score(max[c]);
+#pragma unroll
+      for (int r = First; r < kGroupRows; ++r) {
+        const float z = late ? score[r][c] + rows.bias(r).v[c] : score[r][c];
+        score[r][c] = numerics::clamp_score(z);
       }
     }
   }
-  const bool clamped[2] = {numerics::beyond_limit(max[0]), numerics::beyond_limit(max[1])};
-  const bool clamps = clamped[0] || clamped[1];  // scores that no model has
   numerics::GroupScale scale[2];
   float anchor[2];
 #pragma unroll
   for (int c = 0; c < 2; ++c) {
-    if (clamps && clamped[c]) max[c] = numerics::clamp_score(max[c]);
     scale[c] = numerics::scale_of_group(max[c]);
     anchor[c] = numerics::anchor_of(size[c]);
     out[c] = numerics::empty_group(scale[c], anchor[c]);
   }
-#pragma unroll 1
-  for (int start = first; start < kGroupRows; start += kRowsAtOnce) {
 #pragma unroll
-    for (int k = 0; k < kRowsAtOnce; ++k) {
-      const Two z = rows.score(start + k);
-      const Two x = rows.value(start + k);
-      Two bias{};
-      if (Late) bias = rows.bias(start + k);
+  for (int r = First; r < kGroupRows; ++r) {
+    const Two x = rows.value(r);
+    Two bias{};
+    if (late) bias = rows.bias(r);
 #pragma unroll
-      for (int c = 0; c < 2; ++c) {
-        numerics::Score s{z.v[c], 0.0F};
-        if (Late) s = numerics::late_sum(s.value, bias.v[c]);
-        if (clamps && clamped[c]) s = {numerics::clamp_score(s.value), 0.0F};
-        add_row<Fast>(out[c], weight_in_group<Fast, Late>(s.value, s.low, scale[c]), x.v[c]);
-      }
+    for (int c = 0; c < 2; ++c) {
+      numerics::Score s{score[r][c], 0.0F};
+      if (late && !clamped[c]) s = numerics::late_sum(s.value, bias.v[c]);
+      add_row<Fast>(out[c], weight_in_group<Fast, late>(s.value, s.low, scale[c]), x.v[c]);
     }
   }
 #pragma unroll
@@ -95,13 +99,14 @@ __device__ __forceinline__ void fold_rows(const TileRows& rows, int first, Folde
     numerics::close_group(out[c], anchor[c]);
 }
 
-template <bool Fast>
-__device__ __forceinline__ void fold_rows(const TileRows& rows, int first, bool late,
-                                          Folded (&out)[2]) {
-  if (late) {
-    fold_rows<Fast, true>(rows, first, out);
+template <int First, bool Fast>
+__device__ __forceinline__ void fold_rows(const TileRows& rows, Bias when, Folded (&out)[2]) {
+  if (when == Bias::early) {
+    fold_rows<First, Fast, Bias::early>(rows, out);
+  } else if (when == Bias::late) {
+    fold_rows<First, Fast, Bias::late>(rows, out);
   } else {
-    fold_rows<Fast, false>(rows, first, out);
+    fold_rows<First, Fast, Bias::none>(rows, out);
   }
 }
 

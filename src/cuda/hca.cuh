@@ -9,9 +9,9 @@
 #include "cuda/write_through.cuh"
 
 // Windows of many groups (HCA: 128 rows). A block folds tiles of 64 channels: eight warps fold two
-// of the 16 groups each and join them, a ninth finishes rows. The blocks of a cluster share a
-// window, a tile each, and only the tiles' sums of squares cross it. Nobody waits for the finishing
-// warp but itself: the others go on with the next window.
+// of the 16 groups each and join them, a ninth finishes rows while they go on with the next window.
+// The blocks of a cluster share a window, a tile each, and only the tiles' sums of squares cross
+// it.
 namespace pleat::cuda {
 
 inline constexpr int kFoldWarps = 8;
@@ -28,7 +28,8 @@ struct HcaMemory {
   static constexpr int found_bytes = kScanThreads * static_cast<int>(sizeof(PlanEntry));
 };
 
-/// Pooled tiles go from the folding warps to the finishing one through two places in turn.
+/// Pooled tiles go from the folding warps to the finishing one through two places in turn: who
+/// writes one for the second time has met the finishing warp after it read the first.
 template <class G, int Cluster>
 struct HcaShared {
   float pooled[2][G::tiles / Cluster * kTileChannels];
@@ -38,9 +39,8 @@ struct HcaShared {
 
 /// Named barriers of a block.
 struct HcaBarrier {
-  static constexpr int folds = 1;  ///< of the folding warps
-  static constexpr int full = 2;   ///< 2 and 3: pooled[side] is written
-  static constexpr int empty = 4;  ///< 4 and 5: and read
+  static constexpr int folds = 1;   ///< of the folding warps
+  static constexpr int pooled = 2;  ///< of all: a row's tiles are pooled
 };
 
 /// A window and the pages of the warp's groups in it.
@@ -151,10 +151,11 @@ __device__ __forceinline__ void fold_and_join(const FoldParams& p, const HcaBloc
         Folded f[2];
         wait_for_copies<kWarpGroups - 1>();
         __syncwarp();
-        settle<S, P>(rows.at, rows.ape, fresh_from, bias == Bias::early, lane);
-        fold_rows<Fast>(rows, 0, bias == Bias::late, f);
+        const Bias left = settle<S, P>(rows.at, rows.ape, fresh_from, bias, lane);
+        fold_rows<0, Fast>(rows, left, f);
         if (p.writes_through) {
-          write_through<G, S, P>(p, now.entry, first, tile * kTileChannels, fresh_from, rows);
+          write_through<G, S, P>(p, now.entry, first, tile * kTileChannels, fresh_from, rows,
+                                 left == Bias::early);
         }
         __syncwarp();  // every lane has read its part
         if (!last) {
@@ -179,11 +180,8 @@ __device__ __forceinline__ void fold_and_join(const FoldParams& p, const HcaBloc
         }
         continue;
       }
-      if (tile == b.first_tile && round >= 2) {
-        barrier_of<kHcaThreads>(HcaBarrier::empty + static_cast<int>(side));
-      }
       if (tid % 4 == 0) b.sh.pooled[side][(tile - b.first_tile) * kTileChannels + c] = pooled;
-      if (last) arrive_at<kHcaThreads>(HcaBarrier::full + static_cast<int>(side));
+      if (last) barrier_of<kHcaThreads>(HcaBarrier::pooled);
     }
     now = next;
     if (index + 2 * list.stride < list.count) next = window_of<G, PageRows>(p, after, warp);
@@ -207,7 +205,7 @@ __device__ __forceinline__ void finish_rows(const FoldParams& p, const HcaBlock<
     const std::uint32_t side = round & 1U;
     Late later{};
     if (more) later = fetch_late<G>(p, list.entries[index + list.stride], rotates, lane);
-    barrier_of<kHcaThreads>(HcaBarrier::full + static_cast<int>(side));
+    barrier_of<kHcaThreads>(HcaBarrier::pooled);
     Two x[tiles_here];
     float squares[G::tiles];
 #pragma unroll
@@ -217,9 +215,6 @@ __device__ __forceinline__ void finish_rows(const FoldParams& p, const HcaBlock<
       x[t] = {{pooled.x, pooled.y}};
       if (p.recipe.pooled_bf16) x[t] = rounded(x[t]);
       squares[t] = tile_squares(x[t]);
-    }
-    if (index + 2 * list.stride < list.count) {
-      arrive_at<kHcaThreads>(HcaBarrier::empty + static_cast<int>(side));
     }
 #if __CUDA_ARCH__ >= 900
     if constexpr (Cluster > 1) {
@@ -316,8 +311,14 @@ inline constexpr bool kHasClusters = true;
 inline constexpr bool kHasClusters = false;
 #endif
 
+/// Blocks that a multiprocessor shall hold. Only the special exact kernels fit into half of its
+/// registers without local memory.
+template <int PageRows, int Cluster, bool Fast>
+inline constexpr int kHcaBlocks = PageRows > 0 && !Fast && Cluster > 1 ? 2 : 1;
+
 template <class G, class S, class P, int PageRows, int CacheRows, int Cluster, bool Fast>
-__global__ void __launch_bounds__(kHcaThreads, 2) hca_kernel(const __grid_constant__ FoldParams p) {
+__global__ void __launch_bounds__(kHcaThreads, kHcaBlocks<PageRows, Cluster, Fast>)
+    hca_kernel(const __grid_constant__ FoldParams p) {
   if constexpr ((Cluster > 1) == kHasClusters) {
     if (static_cast<int>(blockIdx.x) < p.fold_blocks) {
       fold_windows<G, S, P, PageRows, CacheRows, Cluster, Fast>(p);

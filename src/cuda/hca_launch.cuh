@@ -52,11 +52,12 @@ cudaError_t launch_hca_kernel(const FoldParams& p, const FoldTuning& t, cudaStre
   const int shared = hca_shared(p);
   FoldParams q = p;
   if constexpr (Cluster > 1) {
-    // with and without a position bias
-    static const Resident resident[2] = {
-        resident_clusters(kernel, Cluster, HcaMemory::ape),
-        resident_clusters(kernel, Cluster, HcaMemory::ape + HcaMemory::ape_bytes)};
-    const Resident& r = resident[p.ape != nullptr ? 1 : 0];
+    static PerDevice<Resident> resident[2];  // without and with a position bias
+    const bool biased = p.ape != nullptr;
+    const Resident& r = resident[biased].get([&] {
+      return resident_clusters(kernel, Cluster,
+                               HcaMemory::ape + (biased ? HcaMemory::ape_bytes : 0));
+    });
     if (r.error != cudaSuccess) return r.error;
     if (p.plan != nullptr && r.clusters > 0) {
       // clusters that wait for others to end would double the time: fewer, with a loop; on a decode
@@ -68,8 +69,9 @@ cudaError_t launch_hca_kernel(const FoldParams& p, const FoldTuning& t, cudaStre
       q.fold_blocks = rounds > 1 ? (wanted + rounds - 1) / rounds * Cluster : t.fold_blocks;
     }
   } else {
-    static const cudaError_t ready = allow_shared(kernel, kHcaSharedLimit);
-    if (ready != cudaSuccess) return ready;
+    static PerDevice<cudaError_t> ready;
+    const cudaError_t e = ready.get([&] { return allow_shared(kernel, kHcaSharedLimit); });
+    if (e != cudaSuccess) return e;
   }
   return launch(kernel, q.fold_blocks + t.save_blocks, kHcaThreads, Cluster, shared, t.chained,
                 stream, q);

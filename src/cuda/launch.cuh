@@ -4,6 +4,8 @@
 
 #include <cuda_runtime.h>
 
+#include <mutex>
+
 #include "cuda/params.cuh"
 
 namespace pleat::cuda {
@@ -21,6 +23,24 @@ struct FoldTuning {
 struct Types {
   bool state_bf16 = false;
   bool projection_bf16 = false;
+};
+
+/// What holds for one device at a time, found out by the first call on each.
+template <class T>
+class PerDevice {
+ public:
+  template <class Find>
+  const T& get(Find find) {
+    int device = 0;
+    if (cudaGetDevice(&device) != cudaSuccess || device >= kMost) device = 0;
+    std::call_once(once_[device], [&] { known_[device] = find(); });
+    return known_[device];
+  }
+
+ private:
+  static constexpr int kMost = 64;
+  std::once_flag once_[kMost];
+  T known_[kMost]{};
 };
 
 /// More shared memory than 48 KiB is a kernel's to ask for, once.

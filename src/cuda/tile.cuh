@@ -148,19 +148,25 @@ __device__ __forceinline__ Bias bias_of(const FoldParams& p) {
 }
 
 /// Makes of the copies, in place, what the state would hold of them, as floats: position bias in
-/// the scores of this step's rows where it is early, bf16 widened or rounded to.
+/// the scores of this step's rows, bf16 widened or rounded to. Returns what is left to add.
 template <class S, class P>
-__device__ __forceinline__ void settle(std::uint32_t tile, std::uint32_t ape, int fresh_from,
-                                       bool early, int lane) {
+__device__ __forceinline__ Bias settle(std::uint32_t tile, std::uint32_t ape, int fresh_from,
+                                       Bias bias, int lane) {
   constexpr bool floats = sizeof(S) == 4 && sizeof(P) == 4;
-  if (floats && (!early || fresh_from >= kGroupRows)) return;
+  const bool early = bias == Bias::early;
+  if (floats && (!early || fresh_from >= kGroupRows)) return early ? Bias::none : bias;
+  if (floats && fresh_from <= 0) return bias;
   const std::uint32_t own = static_cast<std::uint32_t>(lane) * 8;
-#pragma unroll 2
-  for (int r = floats && fresh_from > 0 ? fresh_from : 0; r < kGroupRows; ++r) {
+#pragma unroll 1
+  for (int r = 0; r < kGroupRows; ++r) {
     const bool fresh = r >= fresh_from;
+    if (floats && !fresh) continue;
     const std::uint32_t at = tile + static_cast<std::uint32_t>(r * kTileRowBytes);
     Two score = fresh ? read_two<P>(tile, r, lane) : read_two<S>(tile, r, lane);
-    if (early && fresh) score = sum(score, read_two<float>(ape, r, lane));
+    if (early && fresh) {
+      const Two a = read_two<float>(ape, r, lane);
+      score = {{score.v[0] + a.v[0], score.v[1] + a.v[1]}};
+    }
     if constexpr (!floats) {
       Two value = fresh ? read_two<P>(tile + kTilePartBytes, r, lane)
                         : read_two<S>(tile + kTilePartBytes, r, lane);
@@ -173,6 +179,7 @@ __device__ __forceinline__ void settle(std::uint32_t tile, std::uint32_t ape, in
     }
     put_shared_float2(at + own, score.v[0], score.v[1]);
   }
+  return early ? Bias::none : bias;
 }
 
 /// A settled tile.

@@ -60,10 +60,12 @@ __device__ __forceinline__ std::int32_t token_that_replaces(const FoldParams& p,
 }
 
 /// Writes what the fold of one tile has to: \p first is the tile's first row in the window, \p
-/// channel its first channel. By a whole warp, from a settled tile.
+/// channel its first channel. By a whole warp, from a settled tile; \p unbiased: its scores still
+/// lack the position bias that the state has.
 template <class G, class S, class P>
 __device__ __forceinline__ void write_through(const FoldParams& p, const PlanEntry& e, int first,
-                                              int channel, int fresh_from, const TileRows& rows) {
+                                              int channel, int fresh_from, const TileRows& rows,
+                                              bool unbiased) {
   const int lane = rows.lane;
   const std::int64_t position =
       static_cast<std::int64_t>(e.row) * G::ratio + G::ratio - G::window + first + lane;
@@ -86,18 +88,22 @@ __device__ __forceinline__ void write_through(const FoldParams& p, const PlanEnt
     const std::int64_t at = __shfl_sync(0xFFFFFFFFU, to, r) + c;
     Two score;
     Two value;
+    Two bias{};
     if (!p.ring) {
       score = rows.score(r);
       value = rows.value(r);
+      if (unbiased) bias = rows.bias(r);
     } else {
       const std::int32_t t = __shfl_sync(0xFFFFFFFFU, token, r);
       const std::int64_t from = t * p.projection_stride + c;
       value = load_two<P>(p.projection, from);
       score = load_two<P>(p.projection, from + G::state_width);
       if (bias_of(p) == Bias::early) {
-        score = sum(score, load_two<float>(p.ape, p.positions[t] % G::ratio * p.ape_stride + c));
+        bias = load_two<float>(p.ape, p.positions[t] % G::ratio * p.ape_stride + c);
+        unbiased = true;
       }
     }
+    if (unbiased) score = {{score.v[0] + bias.v[0], score.v[1] + bias.v[1]}};
     store_two<S>(p.state, at, value);
     store_two<S>(p.state, at + G::state_width, score);
   }

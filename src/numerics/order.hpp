@@ -168,8 +168,9 @@ PLEAT_HD float rms_scale(double mean) {
   return reciprocal(root(static_cast<float>(mean)));
 }
 
-/// The same to some 45 bits: one step of Newton's.
+/// The same to some 45 bits: one step of Newton's. 0 stays 0, where the mean is beyond float.
 PLEAT_HD double exact_scale(double mean, float scale) {
+  if (scale == 0.0F) return 0.0;
   const double s = static_cast<double>(scale);
   return fused(0.5 * s, fused(-(mean * s), s, 1.0), s);
 }

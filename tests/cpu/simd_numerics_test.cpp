@@ -82,8 +82,8 @@ void Apply(Function which, float max, std::span<const float> in, std::span<std::
           WeightsOfScores<true, 1>(z, low, scale_of, w);
         }
         put(w[0].whole, i);
-        put(w[0].rest, in.size() + i);
-        put(w[0].sum, 2 * in.size() + i);
+        put(w[0].Rest(), in.size() + i);
+        put(hn::Add(w[0].whole, w[0].Rest()), 2 * in.size() + i);
         break;
       }
       case Function::magic:
@@ -134,8 +134,8 @@ void Weights(std::span<const float> max, std::span<const float> score, std::span
         z, z_low, [&](int) HWY_ATTR { return scale; }, w);
     for (std::size_t r = 0; r < kTestRows; ++r) {
       hn::StoreU(w[r].whole, d, out.data() + (3 * r) * max.size() + i);
-      hn::StoreU(w[r].rest, d, out.data() + (3 * r + 1) * max.size() + i);
-      hn::StoreU(w[r].sum, d, out.data() + (3 * r + 2) * max.size() + i);
+      hn::StoreU(w[r].Rest(), d, out.data() + (3 * r + 1) * max.size() + i);
+      hn::StoreU(hn::Add(w[r].whole, w[r].Rest()), d, out.data() + (3 * r + 2) * max.size() + i);
     }
   }
 }

@@ -65,11 +65,13 @@ HWY_INLINE ScaleVec ScaleOfGroup(VF max) {
   return {hn::Sub(magic, whole), hn::Sub(max, hn::Set(d, numerics::kWeightReach))};
 }
 
-/// numerics::Weight.
+/// numerics::Weight; the last step is left to who uses it, as three vectors a weight would not stay
+/// in registers.
 struct WeightVec {
   VF whole;
-  VF rest;
-  VF sum;
+  VF part;  ///< rest / whole
+
+  [[nodiscard]] HWY_INLINE VF Rest() const { return hn::Mul(whole, part); }
 };
 
 /// numerics::weight_of_score, of kCount scores, one operation after the other over all of them:
@@ -116,8 +118,7 @@ HWY_INLINE void WeightsOfScores(VF* z, [[maybe_unused]] const VF* low, const Sca
     out[i].whole = hn::BitCast(
         d, hn::Add(hn::ShiftLeft<23>(hn::BitCast(du, shifted[i])), hn::Set(du, 0x3F800000U)));
   });
-  each([&](int i) HWY_ATTR { out[i].rest = hn::Mul(out[i].whole, q[i]); });
-  each([&](int i) HWY_ATTR { out[i].sum = hn::Add(out[i].whole, out[i].rest); });
+  each([&](int i) HWY_ATTR { out[i].part = q[i]; });
 }
 
 /// numerics::Pair.
@@ -131,6 +132,12 @@ HWY_INLINE PairVec TwoSum(VF a, VF b) {
   const VF sum = hn::Add(a, b);
   const VF part = hn::Sub(sum, a);
   return {sum, hn::Add(hn::Sub(a, hn::Sub(sum, part)), hn::Sub(b, part))};
+}
+
+/// numerics::fast_two_sum.
+HWY_INLINE PairVec FastTwoSum(VF a, VF b) {
+  const VF sum = hn::Add(a, b);
+  return {sum, hn::Sub(b, hn::Sub(sum, a))};
 }
 
 /// numerics::Folded.
@@ -156,13 +163,14 @@ HWY_INLINE FoldedVec EmptyGroup(const ScaleVec& scale, VF anchor) {
 
 /// numerics::add_row.
 HWY_INLINE void AddRow(FoldedVec& g, const WeightVec& w, VF kv) {
-  const VF value = hn::MulAdd(w.sum, kv, g.value);
+  const VF w_rest = w.Rest();
+  const VF value = hn::MulAdd(hn::Add(w.whole, w_rest), kv, g.value);
   const VF moved = hn::Sub(value, g.value);
-  const VF rest = hn::MulAdd(w.rest, kv, hn::MulSub(w.whole, kv, moved));
+  const VF rest = hn::MulAdd(w_rest, kv, hn::MulSub(w.whole, kv, moved));
   g.value_rest = hn::Add(g.value_rest, rest);
   g.value = value;
   g.weight = hn::Add(g.weight, w.whole);
-  g.weight_rest = hn::Add(g.weight_rest, w.rest);
+  g.weight_rest = hn::Add(g.weight_rest, w_rest);
 }
 
 /// numerics::to_odd.
@@ -181,7 +189,7 @@ HWY_INLINE VF ToOdd(VF high, VF low) {
 /// numerics::pooled_of.
 HWY_INLINE VF PooledOf(PairVec value, PairVec weight, bool odd) {
   const PairVec v = TwoSum(value.high, value.low);
-  const PairVec w = TwoSum(weight.high, weight.low);
+  const PairVec w = FastTwoSum(weight.high, weight.low);
   const VF inverse = hn::Div(hn::Set(F(), 1.0F), w.high);
   const VF first = hn::Mul(v.high, inverse);
   VF left = hn::NegMulAdd(first, w.high, v.high);

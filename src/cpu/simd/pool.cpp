@@ -19,7 +19,7 @@ namespace pleat::cpu::HWY_NAMESPACE {
 /// all their weights: a single vector is one long chain of dependent operations.
 inline constexpr int kTurn = 2;
 /// Rows of each of them whose weights are computed side by side.
-inline constexpr int kAtOnce = 4;
+inline constexpr int kAtOnce = 2;
 
 /// When a row's position bias is added: never, when it was saved, or now (recipe sglang).
 enum class Ape { none, saved, late };
