@@ -151,7 +151,8 @@ void AddRows(std::span<const float> max, std::span<const float> anchor,
                         HWY_ATTR { return hn::LoadU(d, from.data() + part * n + i); };
     FoldedVec g = EmptyGroup(ScaleOfGroup(at(max, 0)), at(anchor, 0));
     for (std::size_t r = 0; r < kTestRows; ++r) {
-      AddRow(g, {at(weight, 3 * r), at(weight, 3 * r + 1), at(weight, 3 * r + 2)}, at(kv, r));
+      const VF whole = at(weight, 3 * r);  // a power of two: dividing by it is exact
+      AddRow(g, {whole, hn::Div(at(weight, 3 * r + 1), whole)}, at(kv, r));
     }
     const VF parts[5] = {g.magic, g.weight, g.weight_rest, g.value, g.value_rest};
     for (std::size_t p = 0; p < 5; ++p)
