@@ -8,6 +8,7 @@
 #include <cfloat>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 
 #include "numerics/order.hpp"
 #include "numerics/rounding.hpp"
@@ -176,6 +177,10 @@ TEST(Finish, MeanSquareAndItsScales) {
   std::printf("exact_scale is off by at most 2^%.1f\n", std::log2(worst));
   EXPECT_EQ(rms_scale(mean_square(0.0F, 512, 1e-6F)),
             rounded(1 / static_cast<double>(std::sqrt(1e-6F))));
+  // squares beyond float: not NaN, which 0 * inf would leave
+  const double beyond = mean_square(std::numeric_limits<float>::infinity(), 512, 1e-6F);
+  EXPECT_EQ(rms_scale(beyond), 0.0F);
+  EXPECT_EQ(exact_scale(beyond, rms_scale(beyond)), 0.0);
 }
 
 TEST(Finish, TheRotatedPartIsNormalisedInDouble) {
