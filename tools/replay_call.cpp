@@ -121,26 +121,22 @@ void make_plan(const ReplaySetup& setup, const Call& call) {
   expect_ok(plan(call, setup.exec));
 }
 
-std::string describe_ops(const ReplaySetup& setup, const Call& call) {
-  std::string text;
-  const Op op = setup.op == ReplayOp::step ? Op::step : Op::compress;
-  expect_ok(describe(op, call, setup.exec, &text));
-  return text;
-}
-
-std::string describe_ops(const ReplaySetup& setup, const Call& main, const Call& indexer) {
-  std::string text;
-  expect_ok(describe_csa_step(main, indexer, setup.exec, &text));
-  return text;
-}
-
-std::optional<LayerGroup> group_of_kind(const ReplaySetup& setup, std::size_t kind) {
+std::string describe_kind(const ReplaySetup& setup, std::size_t kind,
+                          const std::function<Call(std::size_t)>& call) {
   const std::vector<LayerGroup> groups = groups_of(setup);
-  const auto at = std::find_if(groups.begin(), groups.end(), [&](const LayerGroup& g) {
+  const auto group = std::find_if(groups.begin(), groups.end(), [&](const LayerGroup& g) {
     return setup.model.layers[g.layer].kind == kind ||
            (g.indexer && setup.model.layers[*g.indexer].kind == kind);
   });
-  return at == groups.end() ? std::nullopt : std::optional(*at);
+  if (group == groups.end()) return "nothing ran";
+  std::string text;
+  if (group->indexer) {
+    expect_ok(describe_csa_step(call(group->layer), call(*group->indexer), setup.exec, &text));
+  } else {
+    const Op op = setup.op == ReplayOp::step ? Op::step : Op::compress;
+    expect_ok(describe(op, call(group->layer), setup.exec, &text));
+  }
+  return text;
 }
 
 void add_seconds(const ReplaySetup& setup, const LayerGroup& group, double seconds,

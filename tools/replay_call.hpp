@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <pleat/pleat.hpp>
 #include <span>
@@ -86,11 +87,10 @@ std::vector<std::size_t> planning_layers(const ReplaySetup& setup);
 void run_ops(const ReplaySetup& setup, const Call& call);
 void run_ops(const ReplaySetup& setup, const Call& main, const Call& indexer);
 void make_plan(const ReplaySetup& setup, const Call& call);
-/// Names the code that run_ops() runs.
-std::string describe_ops(const ReplaySetup& setup, const Call& call);
-std::string describe_ops(const ReplaySetup& setup, const Call& main, const Call& indexer);
-/// The first group with a layer of the kind.
-std::optional<LayerGroup> group_of_kind(const ReplaySetup& setup, std::size_t kind);
+/// Names the code that run_ops() runs for the first group with a layer of the kind; \p call gives a
+/// layer's call.
+std::string describe_kind(const ReplaySetup& setup, std::size_t kind,
+                          const std::function<Call(std::size_t)>& call);
 /// Deals the time of a group to the kinds of its layers.
 void add_seconds(const ReplaySetup& setup, const LayerGroup& group, double seconds,
                  std::vector<double>* of_kinds);

@@ -280,10 +280,8 @@ std::int64_t CudaDevice::stray_bytes() {
 }
 
 std::string CudaDevice::describe(std::size_t kind) {
-  const std::optional<LayerGroup> group = group_of_kind(setup_, kind);
-  if (!group || tokens_.tokens == 0) return "nothing ran";
-  if (!group->indexer) return describe_ops(setup_, call(group->layer));
-  return describe_ops(setup_, call(group->layer), call(*group->indexer));
+  if (tokens_.tokens == 0) return "nothing ran";
+  return describe_kind(setup_, kind, [this](std::size_t layer) { return call(layer); });
 }
 
 }  // namespace

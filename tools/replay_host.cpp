@@ -245,10 +245,8 @@ std::int64_t HostDevice::stray_bytes() {
 }
 
 std::string HostDevice::describe(std::size_t kind) {
-  const std::optional<LayerGroup> group = group_of_kind(setup_, kind);
-  if (!group || input_ == nullptr) return "nothing ran";
-  if (!group->indexer) return describe_ops(setup_, call(group->layer));
-  return describe_ops(setup_, call(group->layer), call(*group->indexer));
+  if (input_ == nullptr) return "nothing ran";
+  return describe_kind(setup_, kind, [this](std::size_t layer) { return call(layer); });
 }
 
 }  // namespace

@@ -48,15 +48,7 @@ void fill_plain(std::uint32_t first, std::uint32_t stride, Block& out) {
 #if defined(__x86_64__)
 __attribute__((target("fma"), flatten)) void fill_fma(std::uint32_t first, std::uint32_t stride,
                                                       Block& out) {
-  for (std::uint32_t i = 0; i < kBlock; ++i) {
-    const float score = float_of(first + i * stride);
-    const GroupScale scale = scale_of_group(score);
-    const Weight w = weight_of_score<false>(score, 0.0F, scale);
-    out.whole[i] = w.whole;
-    out.rest[i] = w.rest;
-    out.sum[i] = w.sum;
-    out.n[i] = kRoundMagic - scale.magic;
-  }
+  fill_plain(first, stride, out);
 }
 Fill fastest() {
   return __builtin_cpu_supports("fma") ? fill_fma : fill_plain;
