@@ -61,7 +61,7 @@ class Job {
   struct PartMemory {
     RowGroup* group[2];
     std::byte* staging[2];
-    float* partial;
+    double* partial;
     float* row;
   };
   [[nodiscard]] PartMemory memory_of(int part) const;
@@ -124,7 +124,7 @@ Job::Job(Op op, const Call& call, const Kernels& kernels, const PlanPointers& pl
   if (pools(op)) {
     const auto groups = static_cast<std::size_t>(windows_->groups());
     part_bytes_ += 2 * padded(groups * sizeof(RowGroup)) + 2 * padded(windows_->staging_bytes()) +
-                   padded(groups > 1 ? kPartialFloats * groups * row : 0);
+                   padded(static_cast<std::size_t>(partial_doubles(windows_->groups())) * 2 * row);
   }
   part_memory_ = static_cast<std::byte*>(
       scratch.parts.reserve(part_bytes_ * static_cast<std::size_t>(parts_)));
@@ -150,7 +150,7 @@ Job::PartMemory Job::memory_of(int part) const {
     m.group[i] = reinterpret_cast<RowGroup*>(take(groups * sizeof(RowGroup)));
     m.staging[i] = take(windows_->staging_bytes());
   }
-  m.partial = reinterpret_cast<float*>(p);
+  m.partial = reinterpret_cast<double*>(p);
   return m;
 }
 

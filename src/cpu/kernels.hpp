@@ -38,8 +38,14 @@ struct RowGroup {
   Source source;
 };
 
-/// Floats that a folded group keeps of a channel: magic, weight, value, value_rest.
-inline constexpr std::int64_t kPartialFloats = 4;
+/// Doubles per channel that pooling a window of so many groups needs room for: the weight and the
+/// value of a span and of each level of the tree that joins spans.
+constexpr std::int64_t partial_doubles(std::int64_t groups) {
+  std::int64_t levels = 1;
+  for (; groups > 2; groups /= 2)
+    ++levels;
+  return 2 * levels;
+}
 
 /// Asks the memory for the rows of a group before they are read, in the order of their addresses.
 /// The kernels call it as they go along, so that memory is busy also while they compute.
@@ -92,8 +98,8 @@ struct PoolShape {
 };
 
 /// Pools channels of a window. `ahead` is for the group to be read after these. `partial` has room
-/// for kPartialFloats * groups * (last - first) floats if groups > 1. pooled[0] is channel `first`.
-using Pool = void (*)(const RowGroup* group, const PoolShape& shape, Ahead& ahead, float* partial,
+/// for partial_doubles(groups) * (last - first). pooled[0] is channel `first`.
+using Pool = void (*)(const RowGroup* group, const PoolShape& shape, Ahead& ahead, double* partial,
                       float* pooled);
 
 /// Writes n elements as a state of dtype `to_type` keeps them; ape (or null) is added first. n is a

@@ -26,58 +26,43 @@ Score score_of(const RowGroup& g, int r, std::int64_t c) {
   if (g.source.rounding == Rounding::before_ape) x = to_bf16(x);
   if (g.source.late) return late_sum(x, g.ape[r][c]);
   if (g.source.ape) x = x + g.ape[r][c];
-  return {g.source.rounding == Rounding::after_ape ? to_bf16(x) : x, 0.0F};
+  return plain_score(g.source.rounding == Rounding::after_ape ? to_bf16(x) : x);
 }
 
-Folded fold_group(const RowGroup& g, std::int64_t c) {
-  float max = -std::numeric_limits<float>::infinity();
-  float size = 0;
+/// Adds a group to those of its span before it.
+void add_group(Folded& span, const RowGroup& g, std::int64_t c) {
+  if (g.rows == 0) return;
   Score score[kGroupRows];
-  float kv[kGroupRows];
+  bool beyond = false;
+  float max = -std::numeric_limits<float>::infinity();
   for (int r = 0; r < g.rows; ++r) {
     score[r] = score_of(g, r, c);
-    kv[r] = element(g.row[r], g.source.dtype, c);
-    if (g.source.rounding != Rounding::none) kv[r] = to_bf16(kv[r]);
-    max = larger(max, score[r].value);
-    size = larger(size, magnitude(kv[r]));
+    beyond = beyond || beyond_plain(magnitude(score[r].value));
+    max = larger(score[r].value, max);
   }
-  const bool clamp = beyond_limit(max);
-  const GroupScale scale = scale_of_group(clamp ? clamp_score(max) : max);
-  const float anchor = anchor_of(size);
-  Folded f = empty_group(scale, anchor);
+  const GroupScale scale = beyond ? scale_of_group(max) : GroupScale{};
+  const std::int32_t n = exponent_of(scale);
+  if (span.n == kNoRows) span.n = n;
+  Folded apart{0.0, 0.0, n};
+  Folded& sums = span.n == n ? span : apart;
   for (int r = 0; r < g.rows; ++r) {
-    if (clamp) score[r] = {clamp_score(score[r].value), 0.0F};
-    add_row(f, weight_of_score<true>(score[r].value, score[r].low, scale), kv[r]);
+    float kv = element(g.row[r], g.source.dtype, c);
+    if (g.source.rounding != Rounding::none) kv = to_bf16(kv);
+    const double z = beyond ? within_reach(score[r].exact, scale) : score[r].exact;
+    add_row(sums, weight_of_score(z, scale.magic), kv);
   }
-  close_group(f, anchor);
-  return f;
+  if (span.n != n) span = joined(span, apart);
 }
 
-void pool_window(const RowGroup* group, const PoolShape& shape, Ahead& /*ahead*/, float* partial,
-                 float* pooled) {
-  const int groups = shape.groups;
+void pool_window(const RowGroup* group, const PoolShape& shape, Ahead& /*ahead*/,
+                 double* /*partial*/, float* pooled) {
+  constexpr int span_groups = kSpanRows / kGroupRows;
   for (std::int32_t c = shape.first; c < shape.last; ++c) {
-    float& out = pooled[c - shape.first];
-    if (groups == 1) {
-      const Folded f = fold_group(*group, c);
-      out = pooled_of({f.value, f.value_rest}, {f.weight, f.weight_rest}, shape.odd);
-      continue;
-    }
-    auto* value = reinterpret_cast<double*>(partial);  // scratch is aligned for any vector
-    double* weight = value + groups;
-    Folded f[1024 * 2 / kGroupRows];
-    float top = std::numeric_limits<float>::infinity();
-    for (int g = 0; g < groups; ++g) {
-      f[g] = fold_group(group[g], c);
-      top = smaller(top, f[g].magic);
-    }
-    for (int g = 0; g < groups; ++g) {
-      const Joined j = at_scale_of(f[g], top);
-      weight[g] = j.weight;
-      value[g] = j.value;
-    }
-    out = pooled_of(pair_of(sum_neighbours(value, groups)), pair_of(sum_neighbours(weight, groups)),
-                    shape.odd);
+    Folded span[1024 * 2 / kSpanRows];
+    for (int g = 0; g < shape.groups; ++g)
+      add_group(span[g / span_groups], group[g], c);
+    const int spans = std::max(1, shape.groups / span_groups);
+    pooled[c - shape.first] = pooled_of(join_neighbours(span, spans), shape.odd);
   }
 }
 

@@ -8,25 +8,26 @@
 #include "cuda/write_through.cuh"
 
 // Windows of one group (CSA and the indexer: 4 rows and the 4 before them). A warp folds two tiles,
-// 128 channels: a block has one window of CSA, or four of the indexer. While a row is normalised
+// 128 channels: a block has two windows of CSA, or eight of the indexer. While a row is normalised
 // and stored, the copies of the worker's next window are in flight.
 namespace pleat::cuda {
 
-inline constexpr int kCsaWarps = 4;
+inline constexpr int kCsaWarps = 8;
 inline constexpr int kCsaThreads = 32 * kCsaWarps;
 inline constexpr int kWarpTiles = 2;
 
-/// Dynamic shared memory: the warps' tiles, their position bias (where there is one), the windows
-/// that a block without a plan has found.
+/// Dynamic shared memory: the warps' tiles, the position bias of a row (where there is one), the
+/// windows that a block without a plan has found.
 struct CsaMemory {
   static constexpr int ape = kCsaWarps * kWarpTiles * kTileBytes;
-  static constexpr int ape_bytes = kCsaWarps * kWarpTiles * kTilePartBytes;
+  static constexpr int ape_bytes = Csa::value.head_dim / kTileChannels * kTilePartBytes;
   static constexpr int found_bytes = kScanThreads * static_cast<int>(sizeof(PlanEntry));
 };
 
 template <class G>
 struct CsaShared {
-  float squares[2][G::tiles];
+  static constexpr int workers = kCsaWarps * kWarpTiles / G::tiles;  ///< windows at once
+  float squares[2][workers][G::tiles];
 };
 
 /// A window and the two pages that hold its groups, when a page is a group.
@@ -71,17 +72,18 @@ __device__ __forceinline__ TileSource csa_source(const FoldParams& p, const CsaW
 template <class G, bool Fast>
 __device__ __forceinline__ Two pool_tile(const FoldParams& p, const TileRows& rows,
                                          bool first_window, Bias bias) {
-  Folded f[2];
-  if (first_window) {
-    fold_rows<G::ratio, Fast>(rows, bias, f);
+  Sums sums{};
+  bool plain = true;
+  Scales scales;
+  if (first_window) [[unlikely]] {
+    fold_rows<G::ratio, Fast>(p.exp, rows, bias, true, sums, plain, &scales);
   } else {
-    fold_rows<0, Fast>(rows, bias, f);
+    fold_rows<0, Fast>(p.exp, rows, bias, true, sums, plain, &scales);
   }
   Two x;
 #pragma unroll
   for (int c = 0; c < 2; ++c) {
-    x.v[c] = numerics::pooled_of({f[c].value, f[c].value_rest}, {f[c].weight, f[c].weight_rest},
-                                 p.recipe.pooled_bf16);
+    x.v[c] = numerics::pooled_of({sums.weight[c], sums.value[c], 0}, p.recipe.pooled_bf16);
   }
   return x;
 }
@@ -92,8 +94,7 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
                                             CsaShared<G>& sh) {
   static_assert(G::overlap && G::window == kGroupRows);
   constexpr int warps = G::tiles / kWarpTiles;  // of a window
-  constexpr int workers = kCsaWarps / warps;    // windows a block folds at once
-  static_assert(workers == 1 || warps == 1);
+  constexpr int workers = CsaShared<G>::workers;
   const int tid = static_cast<int>(threadIdx.x);
   const int lane = tid % 32;
   const int warp = tid / 32;
@@ -101,7 +102,7 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
   const int channel = first_tile * kTileChannels;
   const std::uint32_t memory = shared_address(dynamic);
   const std::uint32_t tile_at = memory + warp * kWarpTiles * kTileBytes;
-  const std::uint32_t ape_at = memory + CsaMemory::ape + warp * kWarpTiles * kTilePartBytes;
+  const std::uint32_t ape_at = memory + CsaMemory::ape + first_tile * kTilePartBytes;
   const Bias bias = bias_of(p);
   const bool rotates = first_tile + kWarpTiles == G::tiles;  // the second of the warp's tiles
   const bool finishes = p.output == Output::cache;
@@ -112,23 +113,48 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
     for (int t = 0; t < kWarpTiles; ++t)
       weight[t] = norm_of(p, channel + t * kTileChannels + 2 * lane);
   }
-  if (p.ape != nullptr) {
-#pragma unroll
-    for (int t = 0; t < kWarpTiles; ++t) {
-      issue_ape<G>(p, 0, channel + t * kTileChannels, ape_at + t * kTilePartBytes, lane);
-    }
+  if (p.ape != nullptr && warp < G::tiles) {  // once for all workers
+    issue_ape<G>(p, 0, warp * kTileChannels, memory + CsaMemory::ape + warp * kTilePartBytes, lane);
   }
+  close_copies();
   wait_for_predecessor();
 
   WindowList list;
   if (p.plan != nullptr) {
-    list = plan_windows(p, block * workers + warp / warps, p.fold_blocks * workers);
+    list = plan_windows(p, warp / warps * p.fold_blocks + block, p.fold_blocks * workers);
   } else {
     auto* found = reinterpret_cast<PlanEntry*>(reinterpret_cast<char*>(dynamic) + CsaMemory::ape +
                                                (p.ape != nullptr ? CsaMemory::ape_bytes : 0));
     list = scan_chunk<G>(p, block, warp / warps, workers, found);
   }
+  const char* const state_at =
+      static_cast<const char*>(p.state) + lane_bytes<G, S>(first_tile, lane);
+  const char* const fresh_at =
+      static_cast<const char*>(p.projection) + lane_bytes<G, P>(first_tile, lane);
   const auto issue = [&](const CsaWindow& w, int t) {
+    if constexpr (PageRows > 0) {  // most tiles, with fewer instructions
+      const int fresh = p.projection != nullptr ? w.entry.fresh : 0;
+      if (fresh == 0 && w.entry.row > 0) {
+        constexpr int size = static_cast<int>(sizeof(S));
+        const auto at = [&](std::int32_t page) {
+          const std::int64_t bytes =
+              static_cast<std::int64_t>(page) * static_cast<std::int32_t>(p.page_stride) * size;
+          return reinterpret_cast<const S*>(state_at + bytes) + t * kTileChannels;
+        };
+        issue_rows<G, S, G::row_width>(at(w.page[0]), at(w.page[1]), tile_at + t * kTileBytes,
+                                       lane);
+        return;
+      }
+      if (fresh >= G::window && w.entry.row > 0) {
+        constexpr int row_bytes = G::row_width * static_cast<int>(sizeof(P));
+        const std::int64_t token = w.entry.token - (G::window - 1);
+        const auto* at =
+            reinterpret_cast<const P*>(fresh_at + token * row_bytes) + t * kTileChannels;
+        issue_rows<G, P, G::row_width>(at, at + G::ratio * G::row_width, tile_at + t * kTileBytes,
+                                       lane);
+        return;
+      }
+    }
     const TileSource from = csa_source<G, PageRows>(p, w, channel + t * kTileChannels);
     issue_tile<G, S, P, PageRows>(p, from, tile_at + t * kTileBytes, lane);
   };
@@ -143,6 +169,8 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
     if (index < list.count) issue(now, t);
     close_copies();
   }
+  wait_for_copies<kWarpTiles>();
+  __syncthreads();  // the position bias is there
   if (index + list.stride < list.count) next = csa_window<G, PageRows>(p, list.head[1]);
   if (index + 2 * list.stride < list.count) after = list.entries[index + 2 * list.stride];
   std::uint32_t side = 0;
@@ -160,7 +188,7 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
       __syncwarp();
       const Bias left = settle<S, P>(rows.at, rows.ape, fresh_from, bias, lane);
       const Two pooled = pool_tile<G, Fast>(p, rows, entry.row == 0, left);
-      if (p.writes_through) {
+      if (p.writes_through) [[unlikely]] {
         write_through<G, S, P>(p, entry, 0, channel + t * kTileChannels, fresh_from, rows,
                                left == Bias::early);
       }
@@ -193,35 +221,21 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
     }
     if constexpr (warps > 1) {
       if (lane == 0) {
-        sh.squares[side][first_tile] = squares[0];
-        sh.squares[side][first_tile + 1] = squares[1];
+        sh.squares[side][warp / warps][first_tile] = squares[0];
+        sh.squares[side][warp / warps][first_tile + 1] = squares[1];
       }
-      __syncthreads();
+      barrier_of(1 + warp / warps, 32 * warps);  // of the window's
 #pragma unroll
       for (int i = 0; i < G::tiles; ++i)
-        squares[i] = sh.squares[side][i];
+        squares[i] = sh.squares[side][warp / warps][i];
     }
     if (late.kv_slot < 0) continue;
-    const float sum = sum_tiles(squares);
-    x[0] = norm_rope<G>(p, x[0], sum, weight[0], late, false);
-    x[1] = norm_rope<G>(p, x[1], sum, weight[1], late, rotates);
-    const RowTarget to = row_target<CacheRows>(p, late.kv_slot);
-    if constexpr (warps == 1) {
-      store_index_row(p, x, lane, to);
-    } else {
-      store_tile<G>(p, x[0], first_tile, lane, to);
-      store_tile<G>(p, x[1], first_tile + 1, lane, to);
-    }
+    finish_two_tiles<G, CacheRows>(p, x, squares, weight, late, first_tile, lane);
   }
 }
 
-/// Blocks that a multiprocessor shall hold: four, where that leaves enough registers.
-template <int PageRows, bool Fast>
-inline constexpr int kCsaBlocks = PageRows > 0 && !Fast ? 4 : 3;
-
 template <class G, class S, class P, int PageRows, int CacheRows, bool Fast>
-__global__ void __launch_bounds__(kCsaThreads, kCsaBlocks<PageRows, Fast>)
-    csa_kernel(const __grid_constant__ FoldParams p) {
+__global__ void __launch_bounds__(kCsaThreads, 2) csa_kernel(const __grid_constant__ FoldParams p) {
   __shared__ CsaShared<G> sh;
   extern __shared__ uint4 dynamic[];
   const int block = static_cast<int>(blockIdx.x);

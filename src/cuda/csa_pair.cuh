@@ -10,11 +10,6 @@
 // folds, main's first as they are the longest, then the blocks that save state rows.
 namespace pleat::cuda {
 
-/// Blocks that an SM shall hold. Two folds in one kernel need a few registers more than one; only
-/// the special exact kernels fit into the share of four without local memory.
-template <int PageRows, bool Fast>
-inline constexpr int kPairBlocks = PageRows > 0 && !Fast ? 4 : 3;
-
 /// A function of its own: inlined beside two folds, the copies' registers would spill the folds'.
 template <class G, class S, class P>
 __device__ __noinline__ void save_apart(const FoldParams& p, int index, int blocks,
@@ -24,7 +19,7 @@ __device__ __noinline__ void save_apart(const FoldParams& p, int index, int bloc
 }
 
 template <class S, class P, int PageRows, int CacheRows, bool Fast>
-__global__ void __launch_bounds__(kCsaThreads, kPairBlocks<PageRows, Fast>)
+__global__ void __launch_bounds__(kCsaThreads, 2)
     csa_pair_kernel(const __grid_constant__ FoldParams main,
                     const __grid_constant__ FoldParams indexer, int main_save_blocks) {
   __shared__ CsaShared<Csa> main_shared;

@@ -27,6 +27,13 @@ __device__ __forceinline__ void copy_stream16(std::uint32_t shared, const void* 
   asm volatile("cp.async.cg.shared.global.L2::256B [%0], [%1], 16;" ::"r"(shared), "l"(global)
                : "memory");
 }
+/// The same, at offsets that go into the instruction.
+template <int Shared, int Global>
+__device__ __forceinline__ void copy_stream16_at(std::uint32_t shared, const void* global) {
+  asm volatile("cp.async.cg.shared.global.L2::256B [%0 + %2], [%1 + %3], 16;" ::"r"(shared),
+               "l"(global), "n"(Shared), "n"(Global)
+               : "memory");
+}
 /// Copies issued since the last call are one group.
 __device__ __forceinline__ void close_copies() {
   asm volatile("cp.async.commit_group;" ::: "memory");
@@ -37,10 +44,16 @@ __device__ __forceinline__ void wait_for_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(Newer) : "memory");
 }
 
-/// Named barriers, for some warps of a block: waits for `Threads` threads, among them the caller.
-template <int Threads>
-__device__ __forceinline__ void barrier_of(int id) {
-  asm volatile("bar.sync %0, %1;" ::"r"(id), "n"(Threads) : "memory");
+/// The larger, or NaN if one is.
+__device__ __forceinline__ float larger_or_nan(float a, float b) {
+  float m;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(m) : "f"(a), "f"(b));
+  return m;
+}
+
+/// Named barriers, for some warps of a block: waits for `threads` threads, among them the caller.
+__device__ __forceinline__ void barrier_of(int id, int threads) {
+  asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 /// Volatile, so that it is loaded where it is used: a tile's values do not fit the registers.
 __device__ __forceinline__ float2 shared_float2(std::uint32_t at) {
@@ -71,12 +84,6 @@ __device__ __forceinline__ void let_successor_start() {
 }
 
 #if __CUDA_ARCH__ >= 900
-
-__device__ __forceinline__ std::uint32_t cluster_rank() {
-  std::uint32_t r;
-  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(r));
-  return r;
-}
 
 __device__ __forceinline__ void cluster_arrive() {
   asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
@@ -117,7 +124,7 @@ __device__ __forceinline__ void barrier_wait(std::uint64_t* bar, std::uint32_t p
       "{\n"
       ".reg .pred done;\n"
       "again:\n"
-      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
+      "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
       "@!done bra again;\n"
       "}" ::"r"(shared_address(bar)),
       "r"(parity)

@@ -223,4 +223,23 @@ __device__ __forceinline__ void store_index_row(const FoldParams& p, Two (&x)[2]
   }
 }
 
+/// Norm, RoPE and the bytes of two neighbouring tiles of a row, from \p first_tile on: a warp's
+/// part of an attention row, or an indexer row. \p squares: of all the row's tiles.
+template <class G, int CacheRows>
+__device__ __forceinline__ void finish_two_tiles(const FoldParams& p, Two (&x)[2],
+                                                 const float (&squares)[G::tiles],
+                                                 const Two (&weight)[2], const Late& late,
+                                                 int first_tile, int lane) {
+  const float sum = sum_tiles(squares);
+  x[0] = norm_rope<G>(p, x[0], sum, weight[0], late, false);
+  x[1] = norm_rope<G>(p, x[1], sum, weight[1], late, first_tile + 2 == G::tiles);
+  const RowTarget to = row_target<CacheRows>(p, late.kv_slot);
+  if constexpr (G::tiles == 2) {
+    store_index_row(p, x, lane, to);
+  } else {
+    store_tile<G>(p, x[0], first_tile, lane, to);
+    store_tile<G>(p, x[1], first_tile + 1, lane, to);
+  }
+}
+
 }  // namespace pleat::cuda

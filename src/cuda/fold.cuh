@@ -10,103 +10,175 @@ namespace pleat::cuda {
 
 using numerics::Folded;
 
-/// Weight of a score in its group: the exact one every backend has, or the hardware's
+/// Weights and weighted values of two channels of a lane, summed. Where scores are plain, which
+/// they are in any model, there is nothing else to them: their scale n is 0.
+struct Sums {
+  double weight[2];
+  double value[2];
+};
+struct Scales {
+  std::int32_t n[2];
+};
+struct ScaledSums {
+  Sums sums;
+  Scales scales;
+};
+
+/// Weights of scores in place, e^score / 2^n: the exact ones every backend has, or the hardware's
 /// approximation.
-template <bool Fast, bool HasLow>
-__device__ __forceinline__ numerics::Weight weight_in_group(float score, float low,
-                                                            const numerics::GroupScale& g) {
+template <bool Fast, int Count>
+__device__ __forceinline__ void weights_at(const numerics::ExpTable& table, double (&x)[Count],
+                                           double magic) {
   if constexpr (Fast) {
-    float e;
-    const float exponent =
-        numerics::fused(score, numerics::kLog2E, g.magic - numerics::kRoundMagic);
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(e) : "f"(exponent));
-    return {e, 0.0F, e};
+#pragma unroll
+    for (int i = 0; i < Count; ++i) {
+      const auto score = static_cast<float>(x[i]);
+      const auto n = static_cast<float>(magic - numerics::kRoundMagic);
+      float e;
+      asm("ex2.approx.ftz.f32 %0, %1;"
+          : "=f"(e)
+          : "f"(numerics::fused(score, static_cast<float>(numerics::kLog2E), n)));
+      x[i] = e;
+    }
   } else {
-    return numerics::weight_of_score<HasLow>(score, low, g);
+    numerics::weights_of_scores<Count>(x, magic, table);
   }
 }
 
-/// Adds one row of one channel. The approximate weight has no rest to add.
-template <bool Fast>
-__device__ __forceinline__ void add_row(Folded& f, const numerics::Weight& w, float kv) {
-  if constexpr (Fast) {
-    const float value = __fmaf_rn(w.sum, kv, f.value);
-    f.value_rest = f.value_rest + __fmaf_rn(w.sum, kv, -(value - f.value));
-    f.value = value;
-    f.weight = f.weight + w.sum;
-  } else {
-    numerics::add_row(f, w, kv);
-  }
+/// Rows whose weights are computed side by side.
+inline constexpr int kAtOnce = 2;
+
+/// A row's scores with what is added to them before pooling.
+template <Bias When>
+__device__ __forceinline__ Two score_of(const TileRows& rows, int r, const Two& bias) {
+  const Two s = rows.score(r);
+  if (When != Bias::early) return s;
+  return {{s.v[0] + bias.v[0], s.v[1] + bias.v[1]}};
+}
+template <Bias When>
+__device__ __forceinline__ Two bias_of_row(const TileRows& rows, int r) {
+  if (When == Bias::none) return {};
+  return rows.bias(r);
+}
+template <Bias When>
+__device__ __forceinline__ numerics::Score channel_score(float score, float bias) {
+  return When == Bias::late ? numerics::late_sum(score, bias) : numerics::plain_score(score);
 }
 
-/// Folds rows First..7 of a settled tile, in the order of numerics::add_row; two channels a lane.
+/// A register array has no index at run time.
+__device__ __forceinline__ float channel_of(const Two& x, int c) {
+  return c == 0 ? x.v[0] : x.v[1];
+}
+
+/// Adds a group that is not of its span's scale, or has scores beyond kPlainScore, as
+/// src/reference/fold.cpp does. A function of its own, so that it takes no room from the others.
 template <int First, bool Fast, Bias When>
-__device__ __forceinline__ void fold_rows(const TileRows& rows, Folded (&out)[2]) {
-  constexpr bool late = When == Bias::late;
-  float score[kGroupRows][2];
-  float max[2];
-  float size[2] = {0.0F, 0.0F};
-#pragma unroll
-  for (int r = First; r < kGroupRows; ++r) {
-    const Two s = rows.score(r);
-    const Two x = rows.value(r);
-    Two bias{};
-    if (When != Bias::none) bias = rows.bias(r);
-#pragma unroll
-    for (int c = 0; c < 2; ++c) {
-      score[r][c] = When == Bias::early ? s.v[c] + bias.v[c] : s.v[c];
-      const float z = late ? s.v[c] + bias.v[c] : score[r][c];
-      max[c] = r == First ? z : numerics::larger(max[c], z);
-      size[c] = numerics::larger(size[c], fabsf(x.v[c]));
+__device__ __noinline__ ScaledSums fold_apart(TileRows rows, Sums span, Scales scales) {
+  constexpr numerics::ExpTable table = numerics::kExpTable;
+#pragma unroll 1
+  for (int c = 0; c < 2; ++c) {
+    bool beyond = false;
+    float max = -numerics::kScoreLimit;
+#pragma unroll 1
+    for (int r = First; r < kGroupRows; ++r) {
+      const Two bias = bias_of_row<When>(rows, r);
+      const float score = channel_of(score_of<When>(rows, r, bias), c);
+      const float z = channel_score<When>(score, channel_of(bias, c)).value;
+      beyond = beyond || numerics::beyond_plain(fabsf(z));
+      max = numerics::larger(z, max);
+    }
+    numerics::GroupScale scale{};
+    if (beyond) scale = numerics::scale_of_group(max);
+    const std::int32_t n = numerics::exponent_of(scale);
+    Folded before{c == 0 ? span.weight[0] : span.weight[1], c == 0 ? span.value[0] : span.value[1],
+                  c == 0 ? scales.n[0] : scales.n[1]};
+    if (before.n == numerics::kNoRows) before.n = n;
+    Folded sums = before;
+    if (before.n != n) sums = {0.0, 0.0, n};
+#pragma unroll 1
+    for (int r = First; r < kGroupRows; ++r) {
+      const Two bias = bias_of_row<When>(rows, r);
+      const float score = channel_of(score_of<When>(rows, r, bias), c);
+      double w[1] = {channel_score<When>(score, channel_of(bias, c)).exact};
+      if (beyond) w[0] = numerics::within_reach(w[0], scale);
+      weights_at<Fast>(table, w, scale.magic);
+      numerics::add_row(sums, w[0], channel_of(rows.value(r), c));
+    }
+    if (before.n != n) sums = numerics::joined(before, sums);
+    if (c == 0) {
+      span.weight[0] = sums.weight;
+      span.value[0] = sums.value;
+      scales.n[0] = sums.n;
+    } else {
+      span.weight[1] = sums.weight;
+      span.value[1] = sums.value;
+      scales.n[1] = sums.n;
     }
   }
-  bool clamped[2] = {false, false};
-  if (numerics::beyond_limit(max[0]) || numerics::beyond_limit(max[1])) {  // that no model has
+  return {span, scales};
+}
+
+/// Adds rows First..7 of a settled tile to a span. `plain`: all before were; if it does not stay
+/// so, `scales` has what the span's sums are measured by. `empty`: the span has no rows yet, and
+/// its sums are 0.
+template <int First, bool Fast, Bias When>
+__device__ __forceinline__ void fold_rows(const numerics::ExpTable& table, const TileRows& rows,
+                                          bool empty, Sums& span, bool& plain, Scales* scales) {
+  float score[kGroupRows][2];
+  float sizes[2] = {0.0F, 0.0F};
+#pragma unroll
+  for (int r = First; r < kGroupRows; ++r) {
+    const Two bias = bias_of_row<When>(rows, r);
+    const Two s = score_of<When>(rows, r, bias);
 #pragma unroll
     for (int c = 0; c < 2; ++c) {
-      clamped[c] = numerics::beyond_limit(max[c]);
-      if (!clamped[c]) continue;
-      max[c] = numerics::clamp_score(max[c]);
+      score[r][c] = s.v[c];
+      sizes[c] = larger_or_nan(sizes[c], fabsf(channel_score<When>(s.v[c], bias.v[c]).value));
+    }
+  }
+  if (!plain || !(larger_or_nan(sizes[0], sizes[1]) <= numerics::kPlainScore)) [[unlikely]] {
+    Scales before = *scales;
+    if (plain || empty) before.n[0] = before.n[1] = empty ? numerics::kNoRows : 0;
+    plain = false;
+    const ScaledSums now = fold_apart<First, Fast, When>(rows, span, before);
+    span = now.sums;
+    *scales = now.scales;
+    return;
+  }
 #pragma unroll
-      for (int r = First; r < kGroupRows; ++r) {
-        const float z = late ? score[r][c] + rows.bias(r).v[c] : score[r][c];
-        score[r][c] = numerics::clamp_score(z);
+  for (int first = First; first < kGroupRows; first += kAtOnce) {
+    double weight[2 * kAtOnce];
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      const Two bias = When == Bias::late ? rows.bias(first + i) : Two{};
+#pragma unroll
+      for (int c = 0; c < 2; ++c)
+        weight[2 * i + c] = channel_score<When>(score[first + i][c], bias.v[c]).exact;
+    }
+    weights_at<Fast>(table, weight, numerics::kRoundMagic);
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      const Two x = rows.value(first + i);
+#pragma unroll
+      for (int c = 0; c < 2; ++c) {
+        span.weight[c] = span.weight[c] + weight[2 * i + c];
+        span.value[c] =
+            numerics::fused(weight[2 * i + c], static_cast<double>(x.v[c]), span.value[c]);
       }
     }
   }
-  numerics::GroupScale scale[2];
-  float anchor[2];
-#pragma unroll
-  for (int c = 0; c < 2; ++c) {
-    scale[c] = numerics::scale_of_group(max[c]);
-    anchor[c] = numerics::anchor_of(size[c]);
-    out[c] = numerics::empty_group(scale[c], anchor[c]);
-  }
-#pragma unroll
-  for (int r = First; r < kGroupRows; ++r) {
-    const Two x = rows.value(r);
-    Two bias{};
-    if (late) bias = rows.bias(r);
-#pragma unroll
-    for (int c = 0; c < 2; ++c) {
-      numerics::Score s{score[r][c], 0.0F};
-      if (late && !clamped[c]) s = numerics::late_sum(s.value, bias.v[c]);
-      add_row<Fast>(out[c], weight_in_group<Fast, late>(s.value, s.low, scale[c]), x.v[c]);
-    }
-  }
-#pragma unroll
-  for (int c = 0; c < 2; ++c)
-    numerics::close_group(out[c], anchor[c]);
 }
 
 template <int First, bool Fast>
-__device__ __forceinline__ void fold_rows(const TileRows& rows, Bias when, Folded (&out)[2]) {
-  if (when == Bias::early) {
-    fold_rows<First, Fast, Bias::early>(rows, out);
-  } else if (when == Bias::late) {
-    fold_rows<First, Fast, Bias::late>(rows, out);
-  } else {
-    fold_rows<First, Fast, Bias::none>(rows, out);
+__device__ __forceinline__ void fold_rows(const numerics::ExpTable& table, const TileRows& rows,
+                                          Bias when, bool empty, Sums& span, bool& plain,
+                                          Scales* scales) {
+  if (when == Bias::none) {
+    fold_rows<First, Fast, Bias::none>(table, rows, empty, span, plain, scales);
+  } else if (when == Bias::early) {
+    fold_rows<First, Fast, Bias::early>(table, rows, empty, span, plain, scales);
+  } else [[unlikely]] {
+    fold_rows<First, Fast, Bias::late>(table, rows, empty, span, plain, scales);
   }
 }
 

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+
 #include "cuda/hca.cuh"
 #include "cuda/launch.cuh"
 
@@ -60,13 +62,11 @@ cudaError_t launch_hca_kernel(const FoldParams& p, const FoldTuning& t, cudaStre
     });
     if (r.error != cudaSuccess) return r.error;
     if (p.plan != nullptr && r.clusters > 0) {
-      // clusters that wait for others to end would double the time: fewer, with a loop; on a decode
-      // step, where the rows to save are most of the work, also fewer for them to start at once
-      const int wanted = t.fold_blocks / Cluster;
+      // clusters that wait for others to end would double the time, so they take turns; on a decode
+      // step, where the rows to save are most of the work, fewer, for those to start at once
       const int saving = p.tokens <= kSaveUnasked ? t.save_blocks / Cluster : 0;
       const int place = r.clusters - saving > r.clusters / 4 ? r.clusters - saving : r.clusters / 4;
-      const int rounds = (wanted + place - 1) / place;
-      q.fold_blocks = rounds > 1 ? (wanted + rounds - 1) / rounds * Cluster : t.fold_blocks;
+      q.fold_blocks = std::min(t.fold_blocks, place * Cluster);
     }
   } else {
     static PerDevice<cudaError_t> ready;

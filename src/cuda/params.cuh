@@ -5,6 +5,7 @@
 #include <pleat/pleat.hpp>
 
 #include "api/plan_layout.hpp"
+#include "numerics/exp2.hpp"
 
 namespace pleat::cuda {
 
@@ -62,6 +63,7 @@ struct FoldParams {
   StatePolicy policy;
   std::int32_t rollback;
   std::int32_t fold_blocks;  ///< blocks past these do nothing but write state rows
+  numerics::ExpTable exp = numerics::kExpTable;  ///< parameters are the constants nearest by
 };
 
 }  // namespace pleat::cuda

@@ -60,16 +60,7 @@ __global__ void __launch_bounds__(kStoreThreads)
         squares[k] = shared_squares[side][k];
     }
     if (late.kv_slot < 0) continue;
-    const float sum = sum_tiles(squares);
-    x[0] = norm_rope<G>(p, x[0], sum, weight[0], late, false);
-    x[1] = norm_rope<G>(p, x[1], sum, weight[1], late, rotates);
-    const RowTarget to = row_target<CacheRows>(p, late.kv_slot);
-    if constexpr (warps == 1) {
-      store_index_row(p, x, lane, to);
-    } else {
-      store_tile<G>(p, x[0], first_tile, lane, to);
-      store_tile<G>(p, x[1], first_tile + 1, lane, to);
-    }
+    finish_two_tiles<G, CacheRows>(p, x, squares, weight, late, first_tile, lane);
   }
   let_successor_start();
 }

@@ -7,6 +7,8 @@
 #include "cuda/params.cuh"
 #include "cuda/rows.cuh"
 
+#include <utility>
+
 // A tile is what a warp folds at once: 8 rows of 64 channels, scores and values, 4 KiB. The warp
 // copies it to its own part of shared memory without passing registers, waits for its own copies
 // and reads it two channels a lane: no other warp is in the way, and the copies of its next tile
@@ -43,25 +45,63 @@ struct CopyShape {
   static constexpr int elements = 16 / static_cast<int>(sizeof(T));  ///< of a lane
 };
 
-/// Rows that lie `stride` elements apart, two groups of an overlapped window perhaps elsewhere.
+/// Where in packed rows a lane's copies of a tile start.
 template <class G, class T>
-__device__ __forceinline__ void issue_packed(const T* previous, const T* current,
-                                             std::int64_t stride, std::uint32_t to, int lane) {
+__device__ __forceinline__ std::int64_t lane_bytes(int tile, int lane) {
+  using Shape = CopyShape<T>;
+  return (lane / Shape::lanes * G::row_width + tile * kTileChannels +
+          lane % Shape::lanes * Shape::elements) *
+         static_cast<int>(sizeof(T));
+}
+
+/// Packed rows, Stride elements apart, two groups of an overlapped window perhaps elsewhere; from
+/// what the lane copies of the first row of each.
+template <class G, class T, int Stride>
+__device__ __forceinline__ void issue_rows(const T* previous, const T* current, std::uint32_t to,
+                                           int lane) {
   using Shape = CopyShape<T>;
   static_assert(!G::overlap || G::ratio % Shape::together == 0);
-  const int row = lane / Shape::lanes;
-  const int in_row = lane % Shape::lanes;
-  const std::int64_t own = row * stride + in_row * Shape::elements;
-  const std::uint32_t slot = to + static_cast<std::uint32_t>(row * kTileRowBytes + in_row * 16);
+  constexpr int size = static_cast<int>(sizeof(T));
+  const unsigned row = static_cast<unsigned>(lane) / Shape::lanes;
+  const unsigned in_row = static_cast<unsigned>(lane) % Shape::lanes;
+  const std::uint32_t slot = to + row * kTileRowBytes + in_row * 16;
+  const auto one = [&]<int R>(std::integral_constant<int, R>) {
+    constexpr int half = half_of<G>(R);
+    constexpr int at = (half * G::head_dim + (R - half * G::ratio) * Stride) * size;
+    const T* from = half == 0 ? previous : current;
+    copy_stream16_at<R * kTileRowBytes, at + G::state_width * size>(slot, from);
+    copy_stream16_at<R * kTileRowBytes + kTilePartBytes, at>(slot, from);
+  };
+  const auto all = [&]<int... I>(std::integer_sequence<int, I...>) {
+    (one(std::integral_constant<int, I * Shape::together>{}), ...);
+  };
+  all(std::make_integer_sequence<int, kGroupRows / Shape::together>{});
+}
+
+/// Rows that lie Stride elements apart (0: `stride` says).
+template <class G, class T, int Stride>
+__device__ __forceinline__ void issue_packed(const T* previous, const T* current,
+                                             [[maybe_unused]] std::int64_t stride, std::uint32_t to,
+                                             int lane) {
+  using Shape = CopyShape<T>;
+  const unsigned row = static_cast<unsigned>(lane) / Shape::lanes;
+  const unsigned in_row = static_cast<unsigned>(lane) % Shape::lanes;
+  if constexpr (Stride > 0) {
+    const unsigned own = row * Stride + in_row * Shape::elements;
+    issue_rows<G, T, Stride>(previous + own, current + own, to, lane);
+  } else {
+    const std::uint32_t slot = to + row * kTileRowBytes + in_row * 16;
+    const std::int64_t own = row * stride + in_row * Shape::elements;
 #pragma unroll
-  for (int i = 0; i < kGroupRows / Shape::together; ++i) {
-    const int r = i * Shape::together;
-    const int half = half_of<G>(r);
-    const T* at = (half == 0 ? previous : current) + own + half * G::head_dim +
-                  (r - half * G::ratio) * stride;
-    const std::uint32_t here = slot + static_cast<std::uint32_t>(r * kTileRowBytes);
-    copy_stream16(here, at + G::state_width);
-    copy_stream16(here + kTilePartBytes, at);
+    for (int i = 0; i < kGroupRows / Shape::together; ++i) {
+      const int r = i * Shape::together;
+      const int half = half_of<G>(r);
+      const T* at = (half == 0 ? previous : current) + own + half * G::head_dim +
+                    (r - half * G::ratio) * stride;
+      const std::uint32_t here = slot + static_cast<std::uint32_t>(r * kTileRowBytes);
+      copy_stream16(here, at + G::state_width);
+      copy_stream16(here + kTilePartBytes, at);
+    }
   }
 }
 
@@ -96,16 +136,17 @@ __device__ __forceinline__ void issue_some(const FoldParams& p, const TileSource
 template <class G, class S, class P, int PageRows>
 __device__ __forceinline__ void issue_tile(const FoldParams& p, const TileSource& from,
                                            std::uint32_t to, int lane) {
+  constexpr int packed = PageRows > 0 ? G::row_width : 0;
   if (from.fresh_from <= 0 && from.first == 0) {
     const auto* rows = static_cast<const P*>(p.projection) + from.fresh;
     const std::int64_t stride = step_stride<G, PageRows>(p);
-    issue_packed<G, P>(rows, rows + G::ratio % kGroupRows * stride, stride, to, lane);
+    issue_packed<G, P, packed>(rows, rows + G::ratio % kGroupRows * stride, stride, to, lane);
     return;
   }
   if (PageRows > 0 && from.fresh_from >= kGroupRows && from.first == 0) {
     const auto* state = static_cast<const S*>(p.state);
-    issue_packed<G, S>(state + from.previous, state + from.current, page_row_stride<G, PageRows>(p),
-                       to, lane);
+    issue_packed<G, S, packed>(state + from.previous, state + from.current,
+                               page_row_stride<G, PageRows>(p), to, lane);
     return;
   }
   issue_some<G, S, PageRows, false>(p, from, to, lane);
@@ -147,6 +188,15 @@ __device__ __forceinline__ Bias bias_of(const FoldParams& p) {
   return p.recipe.ape_when_pooled ? Bias::late : Bias::early;
 }
 
+/// What settle() returns of a tile that it leaves as it is, and whether it does: rows of one kind,
+/// in floats.
+template <class S, class P>
+__device__ __forceinline__ bool is_settled(int fresh_from, Bias bias, Bias& left) {
+  left = fresh_from >= kGroupRows && bias == Bias::early ? Bias::none : bias;
+  return sizeof(S) == 4 && sizeof(P) == 4 &&
+         (bias != Bias::early || fresh_from >= kGroupRows || fresh_from <= 0);
+}
+
 /// Makes of the copies, in place, what the state would hold of them, as floats: position bias in
 /// the scores of this step's rows, bf16 widened or rounded to. Returns what is left to add.
 template <class S, class P>
@@ -154,8 +204,9 @@ __device__ __forceinline__ Bias settle(std::uint32_t tile, std::uint32_t ape, in
                                        Bias bias, int lane) {
   constexpr bool floats = sizeof(S) == 4 && sizeof(P) == 4;
   const bool early = bias == Bias::early;
-  if (floats && (!early || fresh_from >= kGroupRows)) return early ? Bias::none : bias;
-  if (floats && fresh_from <= 0) return bias;
+  Bias left;
+  if (is_settled<S, P>(fresh_from, bias, left)) [[likely]]
+    return left;
   const std::uint32_t own = static_cast<std::uint32_t>(lane) * 8;
 #pragma unroll 1
   for (int r = 0; r < kGroupRows; ++r) {

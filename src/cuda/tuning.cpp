@@ -3,6 +3,7 @@
 #include "cuda/tuning.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "cuda/tokens_chunk.hpp"
 
@@ -14,12 +15,25 @@ constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
 }
 
-/// Blocks of a fold that run at once. HCA: what a launch can know only of its own kernel, so it
-/// lowers this itself.
-std::int64_t resident_blocks(Op op, const Geometry& g, const DeviceTraits& device) {
+/// HCA windows from which on a block for each beats clusters that share several (hca.cuh). With a
+/// position bias, which a cluster reads once and blocks with each window, that is later.
+constexpr std::int64_t kManyWindows = 100;
+constexpr std::int64_t kManyBiasedWindows = 400;
+
+/// Blocks of a fold that run at once. Clusters: what a launch can know only of its own kernel, so
+/// it lowers this itself.
+std::int64_t resident_blocks(Op op, int cluster, const DeviceTraits& device) {
   if (op == Op::norm_rope_store) return 8LL * device.multiprocessors;
-  if (g == Hca::value) return device.clusters ? 1LL << 24 : device.multiprocessors;
-  return 4LL * device.multiprocessors;
+  if (cluster > 1) return 1LL << 24;
+  return 2LL * device.multiprocessors;
+}
+
+/// How many windows may close; only the device knows how many do. On a step, tokens of a request
+/// follow one another, or come one by one at any place in a window.
+std::int64_t windows_expected(Op op, const Call& call) {
+  const std::int64_t most = std::max<std::int64_t>(1, most_closing(call));
+  if (op != Op::step) return most;
+  return std::min(most, call.batch.positions.shape[0] / call.compressor.geometry.ratio + 4);
 }
 
 bool folds(Op op) {
@@ -49,6 +63,7 @@ const char* why_not_special(Op op, const Call& call) {
     if (call.state.layout == StateLayout::ring) return "the state is a ring";
     if (s.shape[1] != group) return "state pages are not one group of rows";
     if (s.stride[1] != g.row_width()) return "state rows are not packed";
+    if (s.stride[0] > std::numeric_limits<std::int32_t>::max()) return "state pages are far apart";
     if (op == Op::step && call.projection.stride[0] != g.row_width()) {
       return "projection rows are not packed";
     }
@@ -67,28 +82,35 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
   t.special = why_not_special(op, call) == nullptr;
   t.fast = exec.variant == Variant::fast;
   t.chained = exec.chained && device.clusters;
-  t.cluster = hca && device.clusters && folds(op) ? 8 : 1;
-  // rows that a block writes at once: SaveShape
-  const std::int64_t save_rows = g.row_width() >= 2048 ? 1 : 2;
-  if (op == Op::save_state || op == Op::step) {
-    const std::int64_t most = std::int64_t{2} * device.multiprocessors;
-    const std::int64_t blocks = std::min(divide_up(tokens, save_rows), most);
-    t.save_blocks = static_cast<int>(divide_up(blocks, t.cluster) * t.cluster);
-  }
+  const bool many =
+      call.plan.data != nullptr &&
+      windows_expected(op, call) >= (op == Op::step && g.ape ? kManyBiasedWindows : kManyWindows);
+  t.cluster = hca && device.clusters && folds(op) && !many ? 8 : 1;
   if (op != Op::save_state) {
-    // a worker folds one window at a time: a cluster for HCA, a block for CSA, a warp for the
-    // indexer
-    const std::int64_t per_block = g.head_dim == 128 ? 4 : 1;
+    // windows at once: HCA one a cluster or block, CSA four warps each, the indexer a warp each
+    const std::int64_t per_block = op == Op::norm_rope_store ? (g.head_dim == 128 ? 4 : 1)
+                                   : hca                     ? 1
+                                   : g.head_dim == 128       ? 8
+                                                             : 2;
     std::int64_t blocks = 0;
     if (call.plan.data == nullptr) {
       blocks = divide_up(tokens, kScanThreads);  // each looks through its own tokens
     } else {
-      const std::int64_t most = std::max<std::int64_t>(1, most_closing(call));
-      const std::int64_t resident = resident_blocks(op, g, device) / t.cluster;
-      const std::int64_t needed = divide_up(most, per_block);
+      const std::int64_t resident = resident_blocks(op, t.cluster, device) / t.cluster;
+      const std::int64_t expected = windows_expected(op, call);
+      const std::int64_t spread = std::min<std::int64_t>(expected, device.multiprocessors);
+      const std::int64_t needed = std::max(divide_up(expected, per_block), spread);
       blocks = divide_up(needed, divide_up(needed, resident));  // an equal share for each
     }
     t.fold_blocks = static_cast<int>(blocks * t.cluster);
+  }
+  if (op == Op::save_state || op == Op::step) {
+    // rows that a block writes at once: SaveShape. All blocks at once, if folds leave some room
+    const std::int64_t save_rows = std::max<std::int64_t>(1, 2048 / g.row_width());
+    const std::int64_t places = std::int64_t{2} * device.multiprocessors;
+    const std::int64_t most = std::max(places - t.fold_blocks, places / 4);
+    const std::int64_t blocks = std::min(divide_up(tokens, save_rows), most);
+    t.save_blocks = static_cast<int>(divide_up(blocks, t.cluster) * t.cluster);
   }
   return t;
 }

@@ -8,16 +8,6 @@
 
 namespace pleat::numerics {
 
-/// ((x0 + x1) + (x2 + x3)) + ...: neighbours first. n is a power of two; x is used up.
-template <class T>
-PLEAT_HD T sum_neighbours(T* x, int n) {
-  for (int width = 1; width < n; width *= 2) {
-    for (int i = 0; i < n; i += 2 * width)
-      x[i] = x[i] + x[i + width];
-  }
-  return x[0];
-}
-
 /// x[i] + x[i + n/2] first, then quarters, and so on. n is a power of two; x is used up.
 PLEAT_HD float sum_halves(float* x, int n) {
   for (int half = n / 2; half > 0; half /= 2) {
@@ -41,97 +31,61 @@ PLEAT_HD float sum_of_squares(const float* row, int head_dim) {
   return sum_halves(tiles, n);
 }
 
-/// A score, and what rounding took from it: where the position bias is added when pooling, the
-/// exact sum is value + low.
+/// A score as it is pooled. `value` measures its group; `exact` is what is weighed: the same, but
+/// where the position bias is added when pooling. There it is the sum that no float holds.
 struct Score {
   float value;
-  float low;
+  double exact;
 };
 
+PLEAT_HD Score plain_score(float score) {
+  return {score, static_cast<double>(score)};
+}
 PLEAT_HD Score late_sum(float score, float ape) {
-  const float sum = score + ape;
-  const float part = sum - score;
-  return {sum, (score - (sum - part)) + (ape - part)};
+  return {score + ape, static_cast<double>(score) + static_cast<double>(ape)};
 }
 
-/// Two floats that stand for their sum.
-struct Pair {
-  float high;
-  float low;
-};
+/// Rows whose sums are carried on from group to group. Spans are what a window may be divided by.
+inline constexpr int kSpanRows = 16;
 
-/// a + b: the rounded sum, and exactly what rounding took (Knuth).
-PLEAT_HD Pair two_sum(float a, float b) {
-  const float sum = a + b;
-  const float part = sum - a;
-  return {sum, (a - (sum - part)) + (b - part)};
-}
+/// n where there are no rows yet: below that of any.
+inline constexpr std::int32_t kNoRows = -4'000'000;
 
-/// The same where |a| >= |b| (Dekker).
-PLEAT_HD Pair fast_two_sum(float a, float b) {
-  const float sum = a + b;
-  return {sum, b - (sum - a)};
-}
-
-/// A double to twice the digits of a float.
-PLEAT_HD Pair pair_of(double x) {
-  const float high = static_cast<float>(x);
-  return {high, static_cast<float>(x - static_cast<double>(high))};
-}
-
-/// One group of rows of one channel, folded. Softmax averages cancel, and what is left must still
-/// be right: so `value` is kept on a grid that no sum of the group can leave, on which adding is
-/// exact, and `value_rest` has what the grid does not hold.
+/// Rows of one channel, folded. Weights are e^score / 2^n.
 struct Folded {
-  float magic;        ///< of the group's scale
-  float weight;       ///< sum of the weights' whole parts
-  float weight_rest;  ///< and of their rests
-  float value;        ///< sum of weight * kv; while rows are added, plus the anchor
-  float value_rest;
+  double weight = 0.0;  ///< sum of the weights
+  double value = 0.0;   ///< sum of weight * kv
+  std::int32_t n = kNoRows;
 };
-
-/// 1.5 * 2^k, so much larger than any sum of 8 rows whose largest |kv| this is that every partial
-/// sum has the anchor's exponent: 8 * 1.44 * |kv| < 2^(k - 1). For |kv| below 2^121.
-PLEAT_HD float anchor_of(float largest_kv) {
-  return float_of(((bits_of(largest_kv) & 0x7F800000U) + (6U << 23)) | 0x00400000U);
-}
-
-PLEAT_HD Folded empty_group(const GroupScale& scale, float anchor) {
-  return {scale.magic, 0.0F, 0.0F, anchor, 0.0F};
-}
 
 /// Adds one row; one that is absent (negative position) is not added.
-PLEAT_HD void add_row(Folded& g, const Weight& w, float kv) {
-  const float value = fused(w.sum, kv, g.value);
-  const float moved = value - g.value;  // exact: both are on the anchor's grid
-  const float rest = fused(w.rest, kv, fused(w.whole, kv, -moved));
-  g.value_rest = g.value_rest + rest;
-  g.value = value;
-  g.weight = g.weight + w.whole;
-  g.weight_rest = g.weight_rest + w.rest;
+PLEAT_HD void add_row(Folded& g, double weight, float kv) {
+  g.weight = g.weight + weight;
+  g.value = fused(weight, static_cast<double>(kv), g.value);
 }
 
-/// After the last row: takes the anchor out again, which is exact.
-PLEAT_HD void close_group(Folded& g, float anchor) {
-  g.value = g.value - anchor;
+/// Brings what has scale n to the larger scale \p top: exact, but for what is 2^-512 below and
+/// farther, which counts as that far below.
+PLEAT_HD double scale_factor(std::int32_t n, std::int32_t top) {
+  const std::int32_t k = n - top;
+  return pow2_of(k > -512 ? k : -512);
 }
 
-/// Brings a group to the scale of the window's largest, whose magic is \p top: exact, but for
-/// groups 2^-126 below and farther, which count as that far below.
-PLEAT_HD float group_factor(float magic, float top) {
-  return pow2_of_whole(larger(top - magic, -126.0F));
+/// Two of them, at the larger's scale.
+PLEAT_HD Folded joined(const Folded& a, const Folded& b) {
+  const std::int32_t n = a.n > b.n ? a.n : b.n;
+  const double fa = scale_factor(a.n, n);
+  const double fb = scale_factor(b.n, n);
+  return {fa * a.weight + fb * b.weight, fa * a.value + fb * b.value, n};
 }
 
-/// A group of a window of several, at the window's scale.
-struct Joined {
-  double weight;
-  double value;
-};
-
-PLEAT_HD Joined at_scale_of(const Folded& g, float top) {
-  const float f = group_factor(g.magic, top);
-  return {static_cast<double>(f * (g.weight + g.weight_rest)),
-          static_cast<double>(f * g.value) + static_cast<double>(f * g.value_rest)};
+/// ((s0 + s1) + (s2 + s3)) + ...: neighbours first. count is a power of two; s is used up.
+PLEAT_HD Folded join_neighbours(Folded* s, int count) {
+  for (int width = 1; width < count; width *= 2) {
+    for (int i = 0; i < count; i += 2 * width)
+      s[i] = joined(s[i], s[i + width]);
+  }
+  return s[0];
 }
 
 /// \p high, or the neighbour on the side of \p low, whichever is odd: rounded again to fewer bits,
@@ -142,19 +96,19 @@ PLEAT_HD float to_odd(float high, float low) {
   return float_of((u ^ bits_of(low)) >> 31 != 0 ? u - 1U : u + 1U);
 }
 
-/// The pooled channel, rounded once, or (\p odd) to odd.
-PLEAT_HD float pooled_of(Pair value, Pair weight, bool odd) {
-  const Pair v = two_sum(value.high, value.low);
-  const Pair w = fast_two_sum(weight.high, weight.low);
-  const float inverse = reciprocal(w.high);
-  const float first = v.high * inverse;
-  float left = fused(-first, w.high, v.high);  // exact
-  left = left + v.low;
-  left = fused(-first, w.low, left);
-  const float rest = left * inverse;
-  if (!odd) return first + rest;
-  const Pair pooled = two_sum(first, rest);
-  return to_odd(pooled.high, pooled.low);
+/// To float, by to_odd.
+PLEAT_HD float odd_float(double x) {
+  const float high = static_cast<float>(x);
+  return to_odd(high, static_cast<float>(x - static_cast<double>(high)));
+}
+
+/// The pooled channel, value / weight within 2^-46 of itself, rounded, or (\p odd) rounded to odd.
+PLEAT_HD float pooled_of(const Folded& f, bool odd) {
+  const double inverse = static_cast<double>(reciprocal(static_cast<float>(f.weight)));
+  const double first = f.value * inverse;
+  const double left = fused(-first, f.weight, f.value);
+  const double pooled = fused(left, inverse, first);
+  return odd ? odd_float(pooled) : static_cast<float>(pooled);
 }
 
 /// Mean square of a row and eps, in double: what is rotated needs it to more than float's digits.
@@ -178,12 +132,6 @@ PLEAT_HD double exact_scale(double mean, float scale) {
 /// A channel of the rotated part, normalised. \p scale: exact_scale.
 PLEAT_HD double normed(float pooled, double scale, float weight) {
   return (static_cast<double>(pooled) * scale) * static_cast<double>(weight);
-}
-
-/// To float, by to_odd.
-PLEAT_HD float odd_float(double x) {
-  const float high = static_cast<float>(x);
-  return to_odd(high, static_cast<float>(x - static_cast<double>(high)));
 }
 
 PLEAT_HD double rope_even(double even, double odd, float cos, float sin) {

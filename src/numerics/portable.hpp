@@ -14,6 +14,11 @@
 #else
 #define PLEAT_HD inline
 #endif
+#if defined(__CUDA_ARCH__)
+#define PLEAT_UNROLLED _Pragma("unroll")
+#else
+#define PLEAT_UNROLLED
+#endif
 
 namespace pleat::numerics {
 
@@ -89,6 +94,26 @@ PLEAT_HD float smaller(float a, float b) {
   return fminf(a, b);
 #else
   return b < a || a != a ? b : a;
+#endif
+}
+
+/// p * 2^k, k the whole number in the low bits of \p shifted, which goes into p's exponent as whole
+/// numbers are added: exact, as long as both are normal.
+PLEAT_HD double times_pow2(double p, double shifted) {
+#if defined(__CUDA_ARCH__)
+  return __hiloint2double(__double2hiint(p) + (__double2loint(shifted) << 20), __double2loint(p));
+#else
+  return std::bit_cast<double>(std::bit_cast<std::uint64_t>(p) +
+                               (std::bit_cast<std::uint64_t>(shifted) << 52));
+#endif
+}
+
+/// 2^k, k from -1022 to 1023.
+PLEAT_HD double pow2_of(std::int32_t k) {
+#if defined(__CUDA_ARCH__)
+  return __hiloint2double((k + 1023) << 20, 0);
+#else
+  return std::bit_cast<double>(static_cast<std::uint64_t>(k + 1023) << 52);
 #endif
 }
 

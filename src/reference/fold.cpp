@@ -17,24 +17,25 @@ using namespace numerics;  // NOLINT: this file is those functions, one after th
 
 namespace {
 
-/// Rows [first, last) of one channel.
-Folded fold_group(const float* kv, const Score* score, int first, int last) {
+/// Adds a group, rows [first, last) of one channel, to those of its span before it.
+void add_group(Folded& span, const float* kv, const Score* score, int first, int last) {
+  if (first == last) return;
+  bool beyond = false;
   float max = -std::numeric_limits<float>::infinity();
-  float size = 0;
   for (int w = first; w < last; ++w) {
-    max = larger(max, score[w].value);
-    size = larger(size, magnitude(kv[w]));
+    beyond = beyond || beyond_plain(magnitude(score[w].value));
+    max = larger(score[w].value, max);
   }
-  const bool clamp = beyond_limit(max);
-  const GroupScale scale = scale_of_group(clamp ? clamp_score(max) : max);
-  const float anchor = anchor_of(size);
-  Folded f = empty_group(scale, anchor);
+  const GroupScale scale = beyond ? scale_of_group(max) : GroupScale{};
+  const std::int32_t n = exponent_of(scale);
+  if (span.n == kNoRows) span.n = n;
+  Folded apart{0.0, 0.0, n};
+  Folded& sums = span.n == n ? span : apart;
   for (int w = first; w < last; ++w) {
-    const Score s = clamp ? Score{clamp_score(score[w].value), 0.0F} : score[w];
-    add_row(f, weight_of_score<true>(s.value, s.low, scale), kv[w]);
+    const double z = beyond ? within_reach(score[w].exact, scale) : score[w].exact;
+    add_row(sums, weight_of_score(z, scale.magic), kv[w]);
   }
-  close_group(f, anchor);
-  return f;
+  if (span.n != n) span = joined(span, apart);
 }
 
 }  // namespace
@@ -43,27 +44,13 @@ float pool_channel(std::span<const float> kv, std::span<const Score> score, std:
                    bool odd) {
   const int window = static_cast<int>(kv.size());
   const int rows = std::min(window, kGroupRows);
-  const int groups = window / rows;
-  Folded group[1024 * 2 / kGroupRows];
-  float top = std::numeric_limits<float>::infinity();
-  for (int g = 0; g < groups; ++g) {
-    const int first = std::clamp(static_cast<int>(absent), g * rows, (g + 1) * rows);
-    group[g] = fold_group(kv.data(), score.data(), first, (g + 1) * rows);
-    top = smaller(top, group[g].magic);
+  Folded span[1024 * 2 / kSpanRows];
+  for (int first = 0; first < window; first += rows) {
+    const int last = first + rows;
+    add_group(span[first / kSpanRows], kv.data(), score.data(),
+              std::clamp(static_cast<int>(absent), first, last), last);
   }
-  if (groups == 1) {
-    return pooled_of({group[0].value, group[0].value_rest}, {group[0].weight, group[0].weight_rest},
-                     odd);
-  }
-  double weight[1024 * 2 / kGroupRows] = {};
-  double value[1024 * 2 / kGroupRows] = {};
-  for (int g = 0; g < groups; ++g) {
-    const Joined j = at_scale_of(group[g], top);
-    weight[g] = j.weight;
-    value[g] = j.value;
-  }
-  return pooled_of(pair_of(sum_neighbours(value, groups)), pair_of(sum_neighbours(weight, groups)),
-                   odd);
+  return pooled_of(join_neighbours(span, std::max(1, window / kSpanRows)), odd);
 }
 
 void norm_rope(const Compressor& c, const TensorView& weight, const float* rope_row, float* row) {
@@ -152,7 +139,7 @@ void encode_index_fp8(const Compressor& c, const float* row, std::uint8_t* value
   const bool raw = traits_of(c.recipe).index_scale_raw;
   const float scale =
       raw ? quotient(larger(amax, kFp8Floor), kE4m3Max) : pow2(fp8_exponent(amax, false));
-  const float inverse = quotient(1.0F, scale);
+  const float inverse = reciprocal(scale);
   for (int i = 0; i < n; ++i)
     values[i] = e4m3_code(row[i] * inverse);
   std::memcpy(scales, &scale, 4);

@@ -81,7 +81,7 @@ numerics::Score RowSource::score(std::int64_t t, std::int32_t back, std::int32_t
     const Place at = state_place(call.state, request_of(call.batch, t), p);
     x = element(call.state.pages, at.page, at.row, g.state_width() + c);
   }
-  return g.ape && late ? numerics::late_sum(x, ape) : numerics::Score{x, 0.0F};
+  return g.ape && late ? numerics::late_sum(x, ape) : numerics::plain_score(x);
 }
 
 }  // namespace pleat::reference

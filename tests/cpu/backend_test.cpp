@@ -101,7 +101,7 @@ TEST_P(EveryKernel, GivesTheReferencesBytes) {
           layer_shape.projection = projection;
           layer_shape.state = state;
           layer_shape.norm = turn % 2 == 0 ? DType::bf16 : DType::f32;
-          // 6e5: some groups reach beyond the limit of scores, others do not
+          // 30: some groups have scores beyond plain ones; 6e5: some reach beyond what is clamped
           layer_shape.gate = turn % 3 == 0 ? 30.0F : turn % 3 == 1 ? 6e5F : 1.0F;
           layer_shape.seed = ++turn;
           const Layer layer(layer_shape);

@@ -8,6 +8,7 @@
 #include <pleat/pleat.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <functional>
@@ -37,20 +38,8 @@
 #ifndef PLEAT_SIMD_NUMERICS_TEST_FUNCTION
 #define PLEAT_SIMD_NUMERICS_TEST_FUNCTION
 namespace pleat::cpu {
-enum class Function {
-  weight,
-  weight_low,
-  magic,
-  factor,
-  clamp,
-  anchor,
-  to_bf16,
-  e4m3,
-  e2m1,
-  e2m1_toward_zero,
-  halves
-};
-/// What AddRows folds: rows of a lane, oldest first.
+enum class Function { to_bf16, e4m3, e2m1, e2m1_toward_zero, halves };
+/// What Groups folds: rows of a lane, oldest first.
 inline constexpr int kTestRows = 8;
 }  // namespace pleat::cpu
 #endif
@@ -59,133 +48,120 @@ inline constexpr int kTestRows = 8;
 HWY_BEFORE_NAMESPACE();
 namespace pleat::cpu::HWY_NAMESPACE {
 
-/// Results as bits, `kParts` for each input, all first parts of a vector, then all second ones: the
-/// three of a weight, one otherwise. The length is a multiple of 16. max: of the group, for
-/// weights; of the window, for factors.
-void Apply(Function which, float max, std::span<const float> in, std::span<std::uint32_t> out) {
+/// Results as bits. The length is a multiple of 16.
+void Apply(Function which, std::span<const float> in, std::span<std::uint32_t> out) {
   const F d;
-  const ScaleVec scale = ScaleOfGroup(hn::Set(d, max));
-  const auto put = [&](auto y, std::size_t at)
-                       HWY_ATTR { hn::StoreU(hn::BitCast(U(), y), U(), out.data() + at); };
   for (std::size_t i = 0; i < in.size(); i += kLanes) {
     const VF x = hn::LoadU(d, in.data() + i);
+    const auto put = [&](auto y) HWY_ATTR { hn::StoreU(hn::BitCast(U(), y), U(), out.data() + i); };
     switch (which) {
-      case Function::weight:
-      case Function::weight_low: {
-        VF z[1] = {x};
-        const VF low[1] = {hn::Mul(x, hn::Set(d, 0x1p-25F))};
-        WeightVec w[1];
-        const auto scale_of = [&](int) HWY_ATTR { return scale; };
-        if (which == Function::weight) {
-          WeightsOfScores<false, 1>(z, low, scale_of, w);
-        } else {
-          WeightsOfScores<true, 1>(z, low, scale_of, w);
-        }
-        put(w[0].whole, i);
-        put(w[0].Rest(), in.size() + i);
-        put(hn::Add(w[0].whole, w[0].Rest()), 2 * in.size() + i);
-        break;
-      }
-      case Function::magic:
-        put(ScaleOfGroup(x).magic, i);
-        break;
-      case Function::factor:
-        put(GroupFactor(x, scale.magic), i);
-        break;
-      case Function::clamp:
-        put(ClampScore(x), i);
-        break;
-      case Function::anchor:
-        put(AnchorOf(hn::Abs(x)), i);
-        break;
       case Function::to_bf16:
-        put(ToBf16(x), i);
+        put(ToBf16(x));
         break;
       case Function::e4m3:
-        put(E4m3Code(x), i);
+        put(E4m3Code(x));
         break;
       case Function::e2m1:
-        put(E2m1Code<false>(x), i);
+        put(E2m1Code<false>(x));
         break;
       case Function::e2m1_toward_zero:
-        put(E2m1Code<true>(x), i);
+        put(E2m1Code<true>(x));
         break;
       case Function::halves:
-        put(hn::Set(U(), numerics::bits_of(SumHalves(d, x))), i);
+        put(hn::Set(U(), numerics::bits_of(SumHalves(d, x))));
         break;
     }
   }
 }
 
-/// Eight scores at once, as the fold has them: all with the scales of their own lanes.
-void Weights(std::span<const float> max, std::span<const float> score, std::span<const float> low,
-             std::span<float> out) {
-  const F d;
-  for (std::size_t i = 0; i < max.size(); i += kLanes) {
-    const ScaleVec scale = ScaleOfGroup(hn::LoadU(d, max.data() + i));
-    VF z[kTestRows];
-    VF z_low[kTestRows];
-    WeightVec w[kTestRows];
-    for (std::size_t r = 0; r < kTestRows; ++r) {
-      z[r] = hn::LoadU(d, score.data() + r * max.size() + i);
-      z_low[r] = hn::LoadU(d, low.data() + r * max.size() + i);
-    }
-    WeightsOfScores<true, kTestRows>(
-        z, z_low, [&](int) HWY_ATTR { return scale; }, w);
-    for (std::size_t r = 0; r < kTestRows; ++r) {
-      hn::StoreU(w[r].whole, d, out.data() + (3 * r) * max.size() + i);
-      hn::StoreU(w[r].Rest(), d, out.data() + (3 * r + 1) * max.size() + i);
-      hn::StoreU(hn::Add(w[r].whole, w[r].Rest()), d, out.data() + (3 * r + 2) * max.size() + i);
-    }
+HWY_INLINE Halves LoadHalves(const double* from) {
+  return {hn::LoadU(D64(), from), hn::LoadU(D64(), from + kLanes / 2)};
+}
+HWY_INLINE void StoreHalves(const Halves& x, double* to) {
+  hn::StoreU(x.low, D64(), to);
+  hn::StoreU(x.high, D64(), to + kLanes / 2);
+}
+
+/// e^score / 2^n in place of each score. The length is a multiple of 16.
+void Weights(double magic, std::span<double> scores) {
+  for (std::size_t i = 0; i < scores.size(); i += kLanes) {
+    const VD m = hn::Set(D64(), magic);
+    StoreHalves(WeightOfScore(LoadHalves(scores.data() + i), {m, m}), scores.data() + i);
   }
 }
 
-/// Groups of kTestRows rows with these largest scores: as FoldedVec has them, its five parts one
-/// after the other. weight: whole, rest and sum of each row.
-void AddRows(std::span<const float> max, std::span<const float> anchor,
-             std::span<const float> weight, std::span<const float> kv, std::span<float> out) {
-  const F d;
+/// Groups measured by their largest score and its size: magic, floor and n, one after the other.
+void Scales(std::span<const float> max, std::span<const float> size, std::span<double> out) {
   const std::size_t n = max.size();
   for (std::size_t i = 0; i < n; i += kLanes) {
-    const auto at = [&](std::span<const float> from, std::size_t part)
-                        HWY_ATTR { return hn::LoadU(d, from.data() + part * n + i); };
-    FoldedVec g = EmptyGroup(ScaleOfGroup(at(max, 0)), at(anchor, 0));
-    for (std::size_t r = 0; r < kTestRows; ++r) {
-      const VF whole = at(weight, 3 * r);  // a power of two: dividing by it is exact
-      AddRow(g, {whole, hn::Div(at(weight, 3 * r + 1), whole)}, at(kv, r));
-    }
-    const VF parts[5] = {g.magic, g.weight, g.weight_rest, g.value, g.value_rest};
-    for (std::size_t p = 0; p < 5; ++p)
-      hn::StoreU(parts[p], d, out.data() + p * n + i);
+    const ScaleVec scale =
+        ScaleOfGroup(hn::LoadU(F(), max.data() + i), hn::LoadU(F(), size.data() + i));
+    StoreHalves(scale.magic, out.data() + i);
+    StoreHalves(scale.floor, out.data() + n + i);
+    StoreHalves(ExponentOf(scale), out.data() + 2 * n + i);
   }
 }
 
-/// Per lane the parts value.high, value.low, weight.high, weight.low; out: pooled to nearest, to
-/// odd, two_sum of the first two, and to_odd of them.
-void Pooled(std::span<const float> in, std::span<float> out) {
-  const F d;
-  const std::size_t n = in.size() / 4;
+/// Joins a with b, each [weight, value, n][count]; so is the result.
+void Join(std::span<const double> a, std::span<const double> b, std::span<double> out) {
+  const std::size_t count = a.size() / 3;
+  const auto load = [count](const double* from) HWY_ATTR {
+    const FoldedVec sums{LoadHalves(from), LoadHalves(from + count)};
+    return ScaledVec{sums, LoadHalves(from + 2 * count)};
+  };
+  for (std::size_t i = 0; i < count; i += kLanes) {
+    const ScaledVec both = Joined(load(a.data() + i), load(b.data() + i));
+    StoreHalves(both.sums.weight, out.data() + i);
+    StoreHalves(both.sums.value, out.data() + count + i);
+    StoreHalves(both.n, out.data() + 2 * count + i);
+  }
+}
+
+void Factors(std::span<const double> n, double top, std::span<double> out) {
+  const VD t = hn::Set(D64(), top);
+  for (std::size_t i = 0; i < n.size(); i += kLanes)
+    StoreHalves(ScaleFactor(LoadHalves(n.data() + i), {t, t}), out.data() + i);
+}
+
+/// Groups of kTestRows rows as their largest scores and sizes say: weight, then value.
+void Groups(std::span<const float> max, std::span<const float> size, std::span<const double> score,
+            std::span<const float> kv, std::span<double> out) {
+  const std::size_t n = max.size();
   for (std::size_t i = 0; i < n; i += kLanes) {
-    const auto at = [&](std::size_t part)
-                        HWY_ATTR { return hn::LoadU(d, in.data() + part * n + i); };
-    const PairVec value{at(0), at(1)};
-    const PairVec weight{at(2), at(3)};
-    const PairVec sum = TwoSum(at(0), at(1));
-    const VF results[5] = {PooledOf(value, weight, false), PooledOf(value, weight, true), sum.high,
-                           sum.low, ToOdd(at(0), at(1))};
-    for (std::size_t p = 0; p < 5; ++p)
-      hn::StoreU(results[p], d, out.data() + p * n + i);
+    const ScaleVec scale =
+        ScaleOfGroup(hn::LoadU(F(), max.data() + i), hn::LoadU(F(), size.data() + i));
+    FoldedVec f = NoRows();
+    VD z[2 * kTestRows];
+    VD w[2 * kTestRows];
+    for (std::size_t r = 0; r < kTestRows; ++r) {
+      const Halves score_r = WithinReach(LoadHalves(score.data() + r * n + i), scale);
+      z[2 * r] = score_r.low;
+      z[2 * r + 1] = score_r.high;
+    }
+    const auto magic = [&](int k)
+                           HWY_ATTR { return k % 2 == 0 ? scale.magic.low : scale.magic.high; };
+    WeightsOf(ReduceScores<2 * kTestRows>(z, magic), w);
+    for (std::size_t r = 0; r < kTestRows; ++r)
+      AddRow(f, {w[2 * r], w[2 * r + 1]}, Widened(hn::LoadU(F(), kv.data() + r * n + i)));
+    StoreHalves(f.weight, out.data() + i);
+    StoreHalves(f.value, out.data() + n + i);
+  }
+}
+
+/// To nearest, then to odd.
+void Pooled(std::span<const double> weight, std::span<const double> value, std::span<float> out) {
+  const std::size_t n = weight.size();
+  for (std::size_t i = 0; i < n; i += kLanes) {
+    const FoldedVec f{LoadHalves(weight.data() + i), LoadHalves(value.data() + i)};
+    hn::StoreU(PooledOf(f, false), F(), out.data() + i);
+    hn::StoreU(PooledOf(f, true), F(), out.data() + n + i);
   }
 }
 
 /// odd_float of doubles; a multiple of 16.
 void Odd(std::span<const double> in, std::span<float> out) {
-  constexpr std::size_t kHalf = HWY_LANES(double);
-  for (std::size_t i = 0; i < in.size(); i += kLanes) {
-    const VD low = hn::LoadU(D64(), in.data() + i);
-    const VD high = hn::LoadU(D64(), in.data() + i + kHalf);
-    hn::StoreU(OddFloats(low, high), F(), out.data() + i);
-  }
+  for (std::size_t i = 0; i < in.size(); i += kLanes)
+    hn::StoreU(OddFloats(LoadHalves(in.data() + i)), F(), out.data() + i);
 }
 
 int LanesOf() {
@@ -202,7 +178,7 @@ namespace {
 
 using namespace numerics;  // NOLINT: the twins
 
-using ApplyFunction = void (*)(Function, float, std::span<const float>, std::span<std::uint32_t>);
+using ApplyFunction = void (*)(Function, std::span<const float>, std::span<std::uint32_t>);
 
 class SimdNumerics : public ::testing::TestWithParam<SimdTarget> {
  protected:
@@ -223,7 +199,7 @@ class SimdNumerics : public ::testing::TestWithParam<SimdTarget> {
     for (std::int64_t first = 0; first < count; first += kBlock) {
       for (std::int64_t i = 0; i < kBlock; ++i)
         in[static_cast<std::size_t>(i)] = make(std::min(first + i, count - 1));
-      apply_(which, max_, in, out);
+      apply_(which, in, out);
       for (std::size_t i = 0; i < in.size(); ++i) {
         ASSERT_EQ(out[i], twin(in[i])) << "of " << in[i] << ", bits " << bits_of(in[i]);
       }
@@ -249,112 +225,174 @@ class SimdNumerics : public ::testing::TestWithParam<SimdTarget> {
   }
 
   ApplyFunction apply_ = nullptr;
-  float max_ = 0;  ///< of the group
 };
 
-/// The three parts of one weight.
-void expect_weight(const Weight& got, const Weight& want, float score) {
-  ASSERT_EQ(bits_of(got.whole), bits_of(want.whole)) << score;
-  ASSERT_EQ(bits_of(got.rest), bits_of(want.rest)) << score;
-  ASSERT_EQ(bits_of(got.sum), bits_of(want.sum)) << score;
-}
-
-TEST_P(SimdNumerics, Weight) {
-  const std::vector<float> special{0.0F,
-                                   -0.0F,
-                                   -86.0F,
-                                   -1e30F,
-                                   -1e-40F,
-                                   -__builtin_inff(),
-                                   -__builtin_nanf(""),
-                                   __builtin_nanf("")};
-  for (const float max : {0.0F, 0.3F, 41.7F, -300.25F, 88.0F, 5000.0F, -1048576.0F}) {
-    max_ = max;
-    const GroupScale scale = scale_of_group(max);
-    const auto expect_weights = [&](const std::vector<float>& in) {
-      std::vector<std::uint32_t> out(3 * in.size());
-      const auto got = [&](std::size_t i) {
-        return Weight{float_of(out[i]), float_of(out[in.size() + i]),
-                      float_of(out[2 * in.size() + i])};
-      };
-      apply_(Function::weight, max, in, out);
-      for (std::size_t i = 0; i < in.size(); ++i)
-        expect_weight(got(i), weight_of_score<false>(in[i], 0.0F, scale), in[i]);
-      apply_(Function::weight_low, max, in, out);
-      for (std::size_t i = 0; i < in.size(); ++i)
-        expect_weight(got(i), weight_of_score<true>(in[i], in[i] * 0x1p-25F, scale), in[i]);
-    };
-    // distances below the largest score from 0 to 88, through every binade
-    const auto stride = static_cast<std::uint32_t>(367 * test::kThinner);
-    std::vector<float> scores(special);
-    for (std::uint32_t u = 0; u <= bits_of(88.0F); u += stride)
-      scores.push_back(max - float_of(u));
-    scores.resize((scores.size() + 15) / 16 * 16, max);
-    expect_weights(scores);
-    if (::testing::Test::HasFatalFailure()) return;
-  }
+std::uint64_t bits(double x) {
+  return std::bit_cast<std::uint64_t>(x);
 }
 
 float any_float(test::Random& random, int low, int high) {
   return random.normal() * std::ldexp(1.0F, static_cast<int>(random.between(low, high)));
 }
 
-// From scores to a folded group, eight rows side by side as the fold takes them.
-TEST_P(SimdNumerics, GroupOfRows) {
+TEST_P(SimdNumerics, Weight) {
   const SimdTarget target = GetParam();
   const auto weights = PLEAT_SIMD_CHOOSE(Weights, target);
-  const auto add_rows = PLEAT_SIMD_CHOOSE(AddRows, target);
-  constexpr std::size_t kGroups = 1 << 12;
-  constexpr auto kRows = static_cast<std::size_t>(kTestRows);
-  test::Random random(23);
-  for (std::int64_t round = 0; round < test::repetitions(32); ++round) {
-    std::vector<float> max(kGroups);
-    std::vector<float> anchor(kGroups);
-    std::vector<float> score(kRows * kGroups);
-    std::vector<float> low(kRows * kGroups);
-    std::vector<float> kv(kRows * kGroups);
-    for (std::size_t i = 0; i < kGroups; ++i) {
-      max[i] = -std::numeric_limits<float>::infinity();
-      float size = 0;
-      for (std::size_t r = 0; r < kRows; ++r) {
-        const std::size_t at = r * kGroups + i;
-        score[at] = any_float(random, -4, static_cast<int>(round % 8));
-        low[at] = score[at] * 0x1p-25F * random.normal();
-        kv[at] = round % 4 == 0 ? any_float(random, -40, 40) : random.normal();
-        if (random.chance(0.01)) kv[at] = 0.0F;
-        max[i] = std::max(max[i], score[at]);
-        size = std::max(size, std::fabs(kv[at]));
-      }
-      anchor[i] = anchor_of(size);
+  const auto expect_weights = [&](const std::vector<double>& score, double magic) {
+    std::vector<double> got(score);
+    weights(magic, got);
+    for (std::size_t i = 0; i < score.size(); ++i)
+      ASSERT_EQ(bits(got[i]), bits(weight_of_score(score[i], magic))) << score[i];
+  };
+  // plain scores through every binade, and between floats as a late sum lies
+  const auto stride = static_cast<std::uint32_t>(367 * test::kThinner);
+  std::vector<double> plain;
+  for (std::uint32_t u = 0; u <= bits_of(kPlainScore); u += stride) {
+    const auto x = static_cast<double>(float_of(u));
+    plain.insert(plain.end(), {x, -x, x * (1 + 0x1p-40), x * (0x1p-30 - 1)});
+  }
+  plain.resize((plain.size() + 15) / 16 * 16);
+  expect_weights(plain, kRoundMagic);
+  for (const float max : {65.0F, -300.25F, 5000.0F, kScoreLimit, -kScoreLimit}) {
+    const GroupScale scale = scale_of_group(max);
+    std::vector<double> score;
+    for (int i = 0; i <= 128 * 64; ++i)
+      score.push_back(within_reach(static_cast<double>(max) - i / 64.0, scale));
+    score.resize((score.size() + 15) / 16 * 16, scale.floor);
+    expect_weights(score, scale.magic);
+    if (HasFatalFailure()) return;
+  }
+}
+
+/// Largest scores and sizes of groups, with what makes a group's scale special.
+struct Measures {
+  std::vector<float> max;
+  std::vector<float> size;
+
+  Measures(test::Random& random, std::size_t count) : max(count), size(count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      max[i] = any_float(random, -8, 24);
+      if (random.chance(0.02)) max[i] = -std::numeric_limits<float>::infinity();
+      if (random.chance(0.02)) max[i] = std::numeric_limits<float>::infinity();
+      if (random.chance(0.02)) max[i] = random.chance(0.5) ? kPlainScore : -kPlainScore;
+      size[i] = std::max(magnitude(max[i]), random.chance(0.5) ? 0.0F : 100.0F);
+      if (random.chance(0.02)) size[i] = std::numeric_limits<float>::quiet_NaN();
     }
-    std::vector<float> weight(3 * kRows * kGroups);
-    std::vector<float> folded(5 * kGroups);
-    weights(max, score, low, weight);
-    add_rows(max, anchor, weight, kv, folded);
-    for (std::size_t i = 0; i < kGroups; ++i) {
-      const GroupScale scale = scale_of_group(max[i]);
-      Folded want = empty_group(scale, anchor[i]);
-      for (std::size_t r = 0; r < kRows; ++r) {
-        const std::size_t at = r * kGroups + i;
-        const Weight w = weight_of_score<true>(score[at], low[at], scale);
-        const auto part = [&](std::size_t p) { return weight[(3 * r + p) * kGroups + i]; };
-        expect_weight({part(0), part(1), part(2)}, w, score[at]);
-        add_row(want, w, kv[at]);
-      }
-      const auto part = [&](std::size_t p) { return bits_of(folded[p * kGroups + i]); };
-      ASSERT_EQ(part(0), bits_of(want.magic));
-      ASSERT_EQ(part(1), bits_of(want.weight));
-      ASSERT_EQ(part(2), bits_of(want.weight_rest));
-      ASSERT_EQ(part(3), bits_of(want.value));
-      ASSERT_EQ(part(4), bits_of(want.value_rest));
-      if (HasFatalFailure()) return;
+  }
+  [[nodiscard]] bool beyond(std::size_t i) const { return beyond_plain(size[i]); }
+  [[nodiscard]] GroupScale scale(std::size_t i) const {
+    if (beyond(i)) return scale_of_group(max[i]);
+    return {kRoundMagic, -std::numeric_limits<double>::infinity()};
+  }
+};
+
+TEST_P(SimdNumerics, GroupScale) {
+  const SimdTarget target = GetParam();
+  const auto scales = PLEAT_SIMD_CHOOSE(Scales, target);
+  constexpr std::size_t kCount = 1 << 12;
+  test::Random random(17);
+  for (std::int64_t round = 0; round < test::repetitions(256); ++round) {
+    const Measures measures(random, kCount);
+    std::vector<double> out(3 * kCount);
+    scales(measures.max, measures.size, out);
+    for (std::size_t i = 0; i < kCount; ++i) {
+      const GroupScale want = measures.scale(i);
+      ASSERT_EQ(bits(out[i]), bits(want.magic)) << measures.max[i];
+      ASSERT_EQ(bits(out[kCount + i]), bits(want.floor)) << measures.max[i];
+      ASSERT_EQ(out[2 * kCount + i], exponent_of(want)) << measures.max[i];
     }
   }
 }
 
-TEST_P(SimdNumerics, Anchor) {
-  expect_same_everywhere(Function::anchor,
-                         [](float x) { return bits_of(anchor_of(magnitude(x))); });
+TEST_P(SimdNumerics, ScaleFactor) {
+  const SimdTarget target = GetParam();
+  const auto factors = PLEAT_SIMD_CHOOSE(Factors, target);
+  for (const std::int32_t top : {0, 93, -433, 1512775, -1512775}) {
+    std::vector<double> n(1024);
+    for (std::size_t i = 0; i < n.size(); ++i)
+      n[i] = static_cast<double>(top) - static_cast<double>(i);
+    n.back() = static_cast<double>(std::min(kNoRows, top));
+    std::vector<double> out(n.size());
+    factors(n, static_cast<double>(top), out);
+    for (std::size_t i = 0; i < n.size(); ++i) {
+      ASSERT_EQ(bits(out[i]), bits(scale_factor(static_cast<std::int32_t>(n[i]), top)));
+    }
+  }
+}
+
+TEST_P(SimdNumerics, Joined) {
+  const SimdTarget target = GetParam();
+  const auto join = PLEAT_SIMD_CHOOSE(Join, target);
+  constexpr std::size_t kCount = 1 << 12;
+  test::Random random(19);
+  const auto any_folded = [&random] {
+    if (random.chance(0.1)) return Folded{};
+    Folded f{std::ldexp(1 + random.unit(), static_cast<int>(random.between(-185, 104)))};
+    f.value = f.weight * static_cast<double>(any_float(random, -60, 60));
+    if (random.chance(0.7)) f.n = static_cast<std::int32_t>(random.between(-700, 700));
+    if (random.chance(0.1)) f.n = random.chance(0.5) ? 1512775 : -1512775;
+    if (f.n == kNoRows) f.n = 0;
+    return f;
+  };
+  for (std::int64_t round = 0; round < test::repetitions(256); ++round) {
+    std::vector<Folded> from[2];
+    std::vector<double> in[2];
+    for (int side = 0; side < 2; ++side) {
+      in[side].resize(3 * kCount);
+      for (std::size_t i = 0; i < kCount; ++i) {
+        const Folded& f = from[side].emplace_back(any_folded());
+        in[side][i] = f.weight;
+        in[side][kCount + i] = f.value;
+        in[side][2 * kCount + i] = f.n;
+      }
+    }
+    std::vector<double> out(3 * kCount);
+    join(in[0], in[1], out);
+    for (std::size_t i = 0; i < kCount; ++i) {
+      const Folded want = joined(from[0][i], from[1][i]);
+      ASSERT_EQ(bits(out[i]), bits(want.weight)) << from[0][i].n << ", " << from[1][i].n;
+      ASSERT_EQ(bits(out[kCount + i]), bits(want.value)) << from[0][i].n << ", " << from[1][i].n;
+      ASSERT_EQ(out[2 * kCount + i], want.n);
+    }
+  }
+}
+
+// From scores to a folded group, eight rows side by side.
+TEST_P(SimdNumerics, GroupOfRows) {
+  const SimdTarget target = GetParam();
+  const auto groups = PLEAT_SIMD_CHOOSE(Groups, target);
+  constexpr std::size_t kGroups = 1 << 12;
+  constexpr auto kRows = static_cast<std::size_t>(kTestRows);
+  test::Random random(23);
+  for (std::int64_t round = 0; round < test::repetitions(32); ++round) {
+    const Measures measures(random, kGroups);
+    std::vector<double> score(kRows * kGroups);
+    std::vector<float> kv(kRows * kGroups);
+    for (std::size_t at = 0; at < score.size(); ++at) {
+      const std::size_t i = at % kGroups;
+      const double plain = (2 * random.unit() - 1) * static_cast<double>(kPlainScore);
+      const double below = static_cast<double>(measures.max[i]) - 200 * random.unit();
+      score[at] = measures.beyond(i) ? below : plain;
+      if (measures.beyond(i) && random.chance(0.02)) {
+        score[at] = std::numeric_limits<double>::quiet_NaN();
+      }
+      kv[at] = round % 4 == 0 ? any_float(random, -40, 40) : random.normal();
+      if (random.chance(0.01)) kv[at] = random.chance(0.5) ? 0.0F : -0.0F;
+    }
+    std::vector<double> out(2 * kGroups);
+    groups(measures.max, measures.size, score, kv, out);
+    for (std::size_t i = 0; i < kGroups; ++i) {
+      const GroupScale scale = measures.scale(i);
+      Folded want;
+      for (std::size_t r = 0; r < kRows; ++r) {
+        const double z = score[r * kGroups + i];
+        add_row(want, weight_of_score(measures.beyond(i) ? within_reach(z, scale) : z, scale.magic),
+                kv[r * kGroups + i]);
+      }
+      ASSERT_EQ(bits(out[i]), bits(want.weight));
+      ASSERT_EQ(bits(out[kGroups + i]), bits(want.value));
+    }
+  }
 }
 
 TEST_P(SimdNumerics, PooledAndItsRounding) {
@@ -363,28 +401,21 @@ TEST_P(SimdNumerics, PooledAndItsRounding) {
   constexpr std::size_t kCount = 1 << 12;
   test::Random random(29);
   for (std::int64_t round = 0; round < test::repetitions(256); ++round) {
-    std::vector<float> in(4 * kCount);
+    std::vector<double> weight(kCount);
+    std::vector<double> value(kCount);
     for (std::size_t i = 0; i < kCount; ++i) {
-      const float high = any_float(random, -60, 60);
-      in[i] = high;
-      in[kCount + i] = random.chance(0.1) ? 0.0F : any_float(random, -26, -14) * high;
-      in[2 * kCount + i] = 0.7F + 8 * static_cast<float>(random.unit());
-      in[3 * kCount + i] = round % 2 == 0 ? random.normal() * 0.3F : random.normal() * 0x1p-25F;
-      if (random.chance(0.01)) in[i] = in[kCount + i] = 0.0F;
-      if (random.chance(0.01)) in[2 * kCount + i] = 4.0F;
-      if (random.chance(0.05)) in[3 * kCount + i] = 0.0F;
+      weight[i] = std::ldexp(1 + random.unit(), static_cast<int>(random.between(-93, 104)));
+      const double kv = static_cast<double>(random.normal()) * (1 + random.unit());
+      value[i] = weight[i] * std::ldexp(kv, static_cast<int>(random.between(-60, 60)));
+      if (random.chance(0.01)) value[i] = random.chance(0.5) ? 0.0 : -0.0;
+      if (random.chance(0.1)) value[i] = weight[i] * static_cast<double>(random.normal());
     }
-    std::vector<float> out(5 * kCount);
-    pooled(in, out);
+    std::vector<float> out(2 * kCount);
+    pooled(weight, value, out);
     for (std::size_t i = 0; i < kCount; ++i) {
-      const Pair value{in[i], in[kCount + i]};
-      const Pair weight{in[2 * kCount + i], in[3 * kCount + i]};
-      const Pair sum = two_sum(value.high, value.low);
-      ASSERT_EQ(bits_of(out[i]), bits_of(pooled_of(value, weight, false)));
-      ASSERT_EQ(bits_of(out[kCount + i]), bits_of(pooled_of(value, weight, true)));
-      ASSERT_EQ(bits_of(out[2 * kCount + i]), bits_of(sum.high));
-      ASSERT_EQ(bits_of(out[3 * kCount + i]), bits_of(sum.low));
-      ASSERT_EQ(bits_of(out[4 * kCount + i]), bits_of(to_odd(value.high, value.low)));
+      const Folded f{weight[i], value[i]};
+      ASSERT_EQ(bits_of(out[i]), bits_of(pooled_of(f, false)));
+      ASSERT_EQ(bits_of(out[kCount + i]), bits_of(pooled_of(f, true)));
     }
   }
 }
@@ -412,28 +443,6 @@ TEST_P(SimdNumerics, OddFloats) {
   }
 }
 
-TEST_P(SimdNumerics, GroupScaleAndFactor) {
-  for (const float max : {0.0F, 41.7F, -300.25F, 1048576.0F}) {
-    max_ = max;
-    const float top = scale_of_group(max).magic;
-    expect_same(
-        Function::factor, 1 << 12, [&](std::int64_t i) { return top + static_cast<float>(i); },
-        [&](float magic) { return bits_of(group_factor(magic, top)); });
-  }
-  test::Random random(17);
-  expect_same(
-      Function::magic, test::repetitions(1 << 22),
-      [&](std::int64_t) {
-        const auto reach = static_cast<std::int32_t>(random.between(-8, 20));
-        return static_cast<float>(2 * random.unit() - 1) * pow2(reach);
-      },
-      [](float x) { return bits_of(scale_of_group(x).magic); });
-}
-
-TEST_P(SimdNumerics, ClampScore) {
-  expect_same_everywhere(Function::clamp, [](float x) { return bits_of(clamp_score(x)); });
-}
-
 TEST_P(SimdNumerics, ToBf16) {
   expect_same_everywhere(Function::to_bf16, [](float x) { return bits_of(to_bf16(x)); });
 }
@@ -458,7 +467,7 @@ TEST_P(SimdNumerics, SumHalves) {
     for (float& x : in)
       x = random.normal() * pow2(static_cast<std::int32_t>(random.between(-20, 20)));
     std::vector<std::uint32_t> out(in.size());
-    apply_(Function::halves, max_, in, out);
+    apply_(Function::halves, in, out);
     for (std::size_t i = 0; i < in.size(); i += lanes) {
       std::vector<float> used(in.begin() + static_cast<std::ptrdiff_t>(i),
                               in.begin() + static_cast<std::ptrdiff_t>(i + lanes));

@@ -6,26 +6,33 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cfloat>
 #include <cmath>
+#include <cstdio>
 #include <limits>
+#include <string>
 #include <thread>
-#include <vector>
 
 #include "support/random.hpp"
+#include "support/rounded.hpp"
 #include "support/scale.hpp"
 
 namespace pleat::numerics {
 namespace {
 
+using test::kLongIsLong;
+using test::kQuadIsQuad;
+using test::Long;
+using test::Quad;
+
 constexpr std::size_t kBlock = 4096;
 
-/// Scores, each the largest of its group, so that n follows the score through the whole range.
+/// Scores of up to kPlainScore are weighed from 0, others each as the largest of its group, so that
+/// n follows the score through the whole range.
 struct Block {
-  std::array<float, kBlock> whole;
-  std::array<float, kBlock> rest;
-  std::array<float, kBlock> sum;
-  std::array<float, kBlock> n;
+  std::array<double, kBlock> weight;
+  std::array<std::int32_t, kBlock> n;
 };
 
 /// Of the floats whose bits are first + i * stride.
@@ -34,12 +41,10 @@ using Fill = void (*)(std::uint32_t first, std::uint32_t stride, Block& out);
 void fill_plain(std::uint32_t first, std::uint32_t stride, Block& out) {
   for (std::uint32_t i = 0; i < kBlock; ++i) {
     const float score = float_of(first + i * stride);
-    const GroupScale scale = scale_of_group(score);
-    const Weight w = weight_of_score<false>(score, 0.0F, scale);
-    out.whole[i] = w.whole;
-    out.rest[i] = w.rest;
-    out.sum[i] = w.sum;
-    out.n[i] = kRoundMagic - scale.magic;
+    const bool beyond = beyond_plain(magnitude(score));
+    const double magic = beyond ? scale_of_group(score).magic : kRoundMagic;
+    out.weight[i] = weight_of_score(static_cast<double>(score), magic);
+    out.n[i] = exponent_of({magic, 0.0});
   }
 }
 
@@ -59,20 +64,9 @@ Fill fastest() {
 }
 #endif
 
-/// What a weight stands for; the sum of both is exact.
-double exact_sum(const Weight& w) {
-  return static_cast<double>(w.whole) + static_cast<double>(w.rest);
-}
-
-/// e^(x - n * kLn2), which is what the weight approximates: kLn2 has 21 bits, so x - n * kLn2 is
-/// exact for any float x.
-double weight64(double x, double n) {
-  return std::exp(x - n * static_cast<double>(kLn2));
-}
-
 /// e^x / 2^n within 2^-50: n * log 2 in two parts, the first of 32 bits so that the product is
 /// exact.
-double true_weight64(double x, double n) {
+double true_weight(double x, std::int32_t n) {
   constexpr double kHigh = 0x1.62e42fee00000p-1;
   constexpr double kLow = 0x1.a39ef35793c76p-33;
   return std::exp((x - n * kHigh) - n * kLow);
@@ -90,18 +84,15 @@ struct Bound {
 // As src/numerics/exp2.hpp and docs/numerics.md have them.
 constexpr float kFrom = 0x1p-27F;
 constexpr std::array<Bound, 4> kBounds{
-    {{0x1p-6F, 9.5e-10}, {0.25F, 1.55e-8}, {65536.0F, 2.9e-8}, {kScoreLimit, 3.7e-8}}};
-/// (kLn2 - log 2), by which a weight is off for each power of two between its score and 0.
-constexpr double kDrift = 1.9047e-9;
+    {{0x1p-6F, 1.7e-12}, {0.25F, 5.2e-11}, {kPlainScore, 5.2e-11}, {kScoreLimit, 8.7e-11}}};
+/// log 2 - kLn2, by which a weight is off for each power of two between its score and 0.
+constexpr double kDrift = 2.3190468138462996e-17;
 
 struct Findings {
   std::array<double, kBounds.size()> relative{};
-  double rounded = 0;      ///< largest relative error of the float `sum`
   std::int64_t falls = 0;  ///< times that the larger of two neighbours weighed less
-  float least = 1;
-  float most = 1;
-  float least_rest = 0;  ///< of `whole`
-  float most_rest = 0;
+  double least = 1;        ///< of the groups' largest
+  double most = 1;
 };
 
 /// All floats of one sign from kFrom to the limit.
@@ -109,30 +100,27 @@ Findings sweep(std::uint32_t sign, std::uint32_t stride) {
   Findings out;
   Block got;
   double before = 1;
-  float n_before = 0;
+  std::int32_t n_before = 0;
   const std::uint32_t last = bits_of(kScoreLimit);
   for (std::uint64_t start = bits_of(kFrom); start <= last;
        start += std::uint64_t{kBlock} * stride) {
     fastest()(static_cast<std::uint32_t>(start) | sign, stride, got);
     for (std::uint64_t i = 0; i < kBlock && start + i * stride <= last; ++i) {
       const float score = float_of(static_cast<std::uint32_t>(start + i * stride) | sign);
-      const double weight = static_cast<double>(got.whole[i]) + static_cast<double>(got.rest[i]);
-      const double want = weight64(static_cast<double>(score), static_cast<double>(got.n[i]));
+      const double weight = got.weight[i];
       // n of a neighbour is the same or, once in a while, another
-      const double now =
-          got.n[i] == n_before ? weight : std::ldexp(weight, static_cast<int>(got.n[i] - n_before));
+      const double now = got.n[i] == n_before ? weight : std::ldexp(weight, got.n[i] - n_before);
       out.falls += (sign == 0 ? before > now : now > before) ? 1 : 0;
       before = weight;
       n_before = got.n[i];
       std::size_t b = 0;
       while (std::fabs(score) > kBounds[b].to)
         ++b;
+      const double want = true_weight(static_cast<double>(score), got.n[i]);
       out.relative[b] = std::max(out.relative[b], relative_error(weight, want));
-      out.rounded = std::max(out.rounded, relative_error(static_cast<double>(got.sum[i]), want));
-      out.least = std::min(out.least, got.sum[i]);
-      out.most = std::max(out.most, got.sum[i]);
-      out.least_rest = std::min(out.least_rest, got.rest[i] / got.whole[i]);
-      out.most_rest = std::max(out.most_rest, got.rest[i] / got.whole[i]);
+      if (b + 1 < kBounds.size()) continue;
+      out.least = std::min(out.least, weight);
+      out.most = std::max(out.most, weight);
     }
   }
   return out;
@@ -148,9 +136,7 @@ TEST(Exp2, FmaBuildIsTheSameFunction) {
     fill_plain(first | sign, 1 + n % 7, a);
     fastest()(first | sign, 1 + n % 7, b);
     for (std::size_t i = 0; i < kBlock; ++i) {
-      ASSERT_EQ(bits_of(a.whole[i]), bits_of(b.whole[i])) << "bits " << first + i;
-      ASSERT_EQ(bits_of(a.rest[i]), bits_of(b.rest[i])) << "bits " << first + i;
-      ASSERT_EQ(bits_of(a.sum[i]), bits_of(b.sum[i])) << "bits " << first + i;
+      ASSERT_EQ(a.weight[i], b.weight[i]) << "bits " << first + i;
       ASSERT_EQ(a.n[i], b.n[i]);
     }
   }
@@ -166,166 +152,223 @@ TEST(Exp2, EveryFloatKeepsTheBounds) {
     for (std::size_t b = 0; b < kBounds.size(); ++b) {
       EXPECT_LE(f.relative[b], kBounds[b].relative) << "|score| <= " << kBounds[b].to;
     }
-    EXPECT_LE(f.rounded, 8e-8);
     EXPECT_EQ(f.falls, 0);  // monotone
-    EXPECT_GE(f.least, 0.698F);
-    EXPECT_LE(f.most, 1.431F);
-    EXPECT_GE(f.least_rest, -0.302F);
-    EXPECT_LE(f.most_rest, 0.431F);
+    EXPECT_GE(f.least, 0.707);
+    EXPECT_LE(f.most, 1.4143);
   }
   for (std::size_t b = 0; b < kBounds.size(); ++b) {
     const double worst = std::max(positive.relative[b], negative.relative[b]);
     std::printf("|score| <= %g: relative error at most %.3e\n", static_cast<double>(kBounds[b].to),
                 worst);
-    RecordProperty("relative_error_" + std::to_string(b), std::to_string(worst * 1e9));
+    RecordProperty("relative_error_" + std::to_string(b), std::to_string(worst * 1e12));
   }
-  std::printf(
-      "rounded to one float %.3e; a group's largest weight is %.6f to %.6f, a rest %.6f to %.6f\n",
-      std::max(positive.rounded, negative.rounded),
-      static_cast<double>(std::min(positive.least, negative.least)),
-      static_cast<double>(std::max(positive.most, negative.most)),
-      static_cast<double>(std::min(positive.least_rest, negative.least_rest)),
-      static_cast<double>(std::max(positive.most_rest, negative.most_rest)));
+  std::printf("the largest weight of a group that has its own scale is %.7f to %.7f\n",
+              std::min(positive.least, negative.least), std::max(positive.most, negative.most));
 }
 
-// What kLn2 is off by, every power of two carries once: it is a matter of n alone, so that it
-// cancels between scores that are near each other.
+// What is beyond the fit's error in large scores is a matter of n alone, so that it cancels.
 TEST(Exp2, DriftsByTheErrorOfLog2ForEachPowerOfTwo) {
-  EXPECT_NEAR(static_cast<double>(kLn2) - std::log(2.0), kDrift, 1e-13);
-  test::Random random(4);
-  for (std::int64_t i = 0; i < test::repetitions(1'000'000); ++i) {
-    const double reach = std::ldexp(1.0, static_cast<int>(random.between(-3, 20)));
-    const auto score = static_cast<float>((2 * random.unit() - 1) * reach);
-    const GroupScale scale = scale_of_group(score);
-    const auto n = static_cast<double>(kRoundMagic - scale.magic);
-    const double want = true_weight64(static_cast<double>(score), n);
-    const double got = exact_sum(weight_of_score<false>(score, 0.0F, scale)) / want;
-    ASSERT_NEAR(got, std::exp(-n * kDrift), kBounds.back().relative + std::fabs(n) * 1e-13)
-        << score;
-    ASSERT_LE(std::fabs(got - 1), kBounds.back().relative + std::fabs(n) * kDrift * 1.01) << score;
-  }
-}
-
-TEST(Exp2, PartsAreAPowerOfTwoAndItsRest) {
   test::Random random(5);
   for (std::int64_t i = 0; i < test::repetitions(1'000'000); ++i) {
-    const float max = random.normal() * std::ldexp(1.0F, static_cast<int>(random.below(12)));
-    const float score = max - static_cast<float>(random.unit() * 85.9);
-    const Weight w = weight_of_score<true>(score, 0.0F, scale_of_group(max));
-    ASSERT_EQ(bits_of(w.whole) & 0x007FFFFFU, 0U) << score;
-    ASSERT_EQ(bits_of(w.sum), bits_of(static_cast<float>(exact_sum(w)))) << score;
-    ASSERT_LT(std::fabs(w.rest), 0.43F * w.whole) << score;
+    const double reach = std::ldexp(1.0, static_cast<int>(random.between(6, 20)));
+    const auto score = static_cast<float>((2 * random.unit() - 1) * reach);
+    const GroupScale scale = scale_of_group(score);
+    const std::int32_t n = exponent_of(scale);
+    const double want = true_weight(static_cast<double>(score), n) * (1 + n * kDrift);
+    ASSERT_LE(relative_error(weight_of_score(static_cast<double>(score), scale.magic), want),
+              5.2e-11)
+        << score;
   }
+}
+
+// Each operation is worked out in numbers that hold all of it, and rounded once.
+TEST(Exp2, StepByStep) {
+  if (!kQuadIsQuad) GTEST_SKIP() << "needs floats of 113 bits";
+  constexpr std::array<double, 6> kC{0x1.9f08a46412e5ep-13, 0x1.6d8cf41cf64e9p-10,
+                                     0x1.1112708f30329p-7,  0x1.55548dd87351fp-5,
+                                     0x1.5555544365c71p-3,  0x1.0000003a1ade3p-1};
+  // the last bits of the first ones show in too few weights to be found by them
+  constexpr std::array<double, 6> kTheirs{ExpPoly::c7, ExpPoly::c6, ExpPoly::c5,
+                                          ExpPoly::c4, ExpPoly::c3, ExpPoly::c2};
+  EXPECT_EQ(kTheirs, kC);
+  test::Random random(6);
+  const auto once = [](Quad x) { return static_cast<Quad>(static_cast<double>(x)); };
+  for (std::int64_t i = 0; i < test::repetitions(1'000'000); ++i) {
+    const double size = std::ldexp(1 + random.unit(), static_cast<int>(random.between(-30, 5)));
+    double score = random.chance(0.5) ? size : -size;
+    if (i % 2 == 0) score = static_cast<double>(static_cast<float>(score));
+    const auto k = static_cast<int>(std::nearbyint(score * 0x1.71547652b82fep+0));
+    const Quad f = once(static_cast<Quad>(score) - static_cast<Quad>(0x1.62e42fefa39efp-1) * k);
+    Quad p = 0;
+    for (const double c : kC)
+      p = once(p * f + static_cast<Quad>(c));
+    p = once(once(p * f + 1) * f + 1);
+    ASSERT_EQ(weight_of_score(score, kRoundMagic), std::ldexp(static_cast<double>(p), k)) << score;
+  }
+}
+
+template <int Count>
+void expect_same_weights(test::Random& random) {
+  double x[Count];
+  double one[Count];
+  for (std::int64_t i = 0; i < test::repetitions(300'000); ++i) {
+    const auto max = static_cast<float>((2 * random.unit() - 1) *
+                                        std::ldexp(1.0, static_cast<int>(random.between(-3, 20))));
+    const double magic = beyond_plain(magnitude(max)) ? scale_of_group(max).magic : kRoundMagic;
+    for (int k = 0; k < Count; ++k) {
+      const double reach = magic == kRoundMagic ? 2.0 * static_cast<double>(max) : 127.9;
+      x[k] = static_cast<double>(max) - random.unit() * reach;
+      if (random.chance(0.5)) x[k] = static_cast<double>(static_cast<float>(x[k]));
+      one[k] = weight_of_score(x[k], magic);
+    }
+    weights_of_scores<Count>(x, magic, kExpTable);
+    for (int k = 0; k < Count; ++k)
+      ASSERT_EQ(std::bit_cast<std::uint64_t>(x[k]), std::bit_cast<std::uint64_t>(one[k])) << k;
+  }
+}
+
+TEST(Exp2, SeveralAtOnceWeighWhatEachDoes) {
+  test::Random random(7);
+  expect_same_weights<2>(random);
+  expect_same_weights<4>(random);
+  expect_same_weights<8>(random);
+}
+
+// A late sum is no float: of these too the weight is what the bound says.
+TEST(Exp2, ScoresThatAreNoFloatsKeepTheBound) {
+  if (!kLongIsLong) GTEST_SKIP() << "needs a long double of 64 bits";
+  test::Random random(3);
+  double worst = 0;
+  double worst_of_float = 0;
+  for (std::int64_t i = 0; i < test::repetitions(3'000'000); ++i) {
+    const double score =
+        (2 * random.unit() - 1) * std::ldexp(1.0, static_cast<int>(random.between(-8, 6)));
+    const Long want = std::exp(static_cast<Long>(score));
+    const auto error = [&](double got) {
+      return static_cast<double>(std::fabs(static_cast<Long>(got) - want) / want);
+    };
+    worst = std::max(worst, error(weight_of_score(score, kRoundMagic)));
+    const auto near = static_cast<double>(static_cast<float>(score));
+    worst_of_float = std::max(worst_of_float, error(weight_of_score(near, kRoundMagic)));
+  }
+  std::printf("of a double: relative error at most %.3e; of the nearest float %.3e\n", worst,
+              worst_of_float);
+  EXPECT_LE(worst, 5.2e-11);
+  EXPECT_GE(worst_of_float, 1e-6);  // or this test could not tell
 }
 
 TEST(Exp2, IsExactlyOneAtZero) {
-  const GroupScale scale = scale_of_group(0.0F);
-  EXPECT_EQ(scale.magic, kRoundMagic);
+  EXPECT_EQ(exponent_of(scale_of_group(0.0F)), 0);
+  EXPECT_EQ(scale_of_group(0.0F).magic, kRoundMagic);
   for (const std::uint32_t sign : {0U, 0x80000000U}) {
-    const Weight one = weight_of_score<true>(float_of(sign), 0.0F, scale);
-    EXPECT_EQ(one.whole, 1.0F);
-    EXPECT_EQ(one.rest, 0.0F);
-    EXPECT_EQ(one.sum, 1.0F);
-    // and near it, 1 + score: nothing is lost
+    EXPECT_EQ(weight_of_score(static_cast<double>(float_of(sign)), kRoundMagic), 1.0);
+    // and near it, 1 + score, rounded; what is next, score^2 / 2, is 2^-55 at most
+    double before = 1;
     for (std::uint32_t u = 0; u <= bits_of(kFrom); u += 997) {
-      const float score = float_of(u | sign);
-      const Weight w = weight_of_score<false>(score, 0.0F, scale);
-      ASSERT_EQ(w.whole, 1.0F) << score;
-      ASSERT_NEAR(w.rest, score, 0x1p-26F * std::fabs(score)) << score;
-      ASSERT_EQ(w.sum, 1.0F) << score;
+      const auto score = static_cast<double>(float_of(u | sign));
+      const double weight = weight_of_score(score, kRoundMagic);
+      ASSERT_NEAR(weight, 1 + score, 0x1p-52) << score;
+      ASSERT_TRUE(sign == 0 ? weight >= before : weight <= before) << score;
+      before = weight;
     }
   }
 }
 
-// So the bounds above are those of every row, however far below its group's largest.
-TEST(Exp2, AnotherScaleOfTheGroupShiftsTheExponentAndNothingElse) {
+// So the bounds above are those of every row, under any scale.
+TEST(Exp2, AnotherScaleShiftsTheExponentAndNothingElse) {
   test::Random random(2);
   for (std::int64_t i = 0; i < test::repetitions(2'000'000); ++i) {
     const double reach = std::ldexp(1.0, static_cast<int>(random.between(-3, 20)));
     const auto max = static_cast<float>((2 * random.unit() - 1) * reach);
-    const auto score = static_cast<float>(static_cast<double>(max) - random.unit() * 85.9);
-    if (std::fabs(score) > kScoreLimit) continue;
-    const float low = score * 0x1p-25F * random.normal();
-    const GroupScale own = scale_of_group(score);
+    double score = static_cast<double>(max) - random.unit() * 127.9;
+    if (i % 2 == 0) score = static_cast<double>(static_cast<float>(score));
     const GroupScale given = scale_of_group(max);
-    const int shift = static_cast<int>(given.magic - own.magic);  // n of its own - n of the group
-    const Weight from = weight_of_score<true>(score, low, own);
-    const Weight got = weight_of_score<true>(score, low, given);
-    ASSERT_EQ(bits_of(got.whole), bits_of(std::ldexp(from.whole, shift)))
+    const GroupScale own = scale_of_group(static_cast<float>(score));
+    ASSERT_EQ(weight_of_score(score, given.magic),
+              std::ldexp(weight_of_score(score, own.magic), exponent_of(own) - exponent_of(given)))
         << score << " under " << max;
-    ASSERT_EQ(bits_of(got.rest), bits_of(std::ldexp(from.rest, shift)))
+    if (std::fabs(score) > static_cast<double>(kPlainScore)) continue;
+    ASSERT_EQ(weight_of_score(score, given.magic),
+              std::ldexp(weight_of_score(score, kRoundMagic), -exponent_of(given)))
         << score << " under " << max;
   }
 }
 
-TEST(Exp2, CountsWhatRoundingTookFromTheScore) {
-  test::Random random(3);
-  double worst = 0;
-  double worst_without = 0;
-  for (std::int64_t i = 0; i < test::repetitions(2'000'000); ++i) {
-    const float score = random.normal() * std::ldexp(1.0F, static_cast<int>(random.below(8)));
-    const double exact = static_cast<double>(score) * (1 + (random.unit() - 0.5) * 0x1p-23);
-    const auto low = static_cast<float>(exact - static_cast<double>(score));
-    const GroupScale scale = scale_of_group(score);
-    const double want = weight64(exact, static_cast<double>(kRoundMagic - scale.magic));
-    const auto error = [&](const Weight& got) { return relative_error(exact_sum(got), want); };
-    worst = std::max(worst, error(weight_of_score<true>(score, low, scale)));
-    worst_without = std::max(worst_without, error(weight_of_score<false>(score, low, scale)));
+TEST(Exp2, PlainGroupsEndAt64) {
+  const float inf = std::numeric_limits<float>::infinity();
+  EXPECT_FALSE(beyond_plain(0.0F));
+  EXPECT_FALSE(beyond_plain(64.0F));
+  for (const float size : {std::nextafter(64.0F, inf), 1e30F, FLT_MAX, inf, NAN, -NAN})
+    EXPECT_TRUE(beyond_plain(size)) << size;
+  // no sum of 2048 such weights, nor of such weights times kv, leaves a double
+  EXPECT_LT(weight_of_score(64.0, kRoundMagic), 0x1p93);
+  EXPECT_GT(weight_of_score(-64.0, kRoundMagic), 0x1p-93);
+}
+
+TEST(Exp2, TheScaleOfAGroupIsTheWholeNumberNextToItsLargestScore) {
+  test::Random random(4);
+  for (std::int64_t i = 0; i < test::repetitions(1'000'000); ++i) {
+    const auto max = static_cast<float>((2 * random.unit() - 1) *
+                                        std::ldexp(1.0, static_cast<int>(random.between(-3, 20))));
+    const GroupScale scale = scale_of_group(max);
+    const std::int32_t n = exponent_of(scale);
+    ASSERT_LE(std::fabs(static_cast<double>(max) / std::log(2.0) - n), 0.5 + 1e-9) << max;
+    ASSERT_EQ(scale.magic, kRoundMagic - n);
+    ASSERT_EQ(scale.floor, static_cast<double>(std::max(max - 128.0F, -kScoreLimit))) << max;
   }
-  std::printf("with low: relative error at most %.3e, %.3e without it\n", worst, worst_without);
-  EXPECT_LE(worst, 4.3e-8);
-  EXPECT_GE(worst_without, 1e-5);  // or this test could not tell
+  // the limit of scores, and NaN as the lowest
+  const float inf = std::numeric_limits<float>::infinity();
+  for (const float most : {kScoreLimit, std::nextafter(kScoreLimit, inf), 1e30F, FLT_MAX, inf}) {
+    EXPECT_EQ(exponent_of(scale_of_group(most)), 1512775);
+    EXPECT_EQ(scale_of_group(most).floor, 0x1p20 - 128);
+    EXPECT_EQ(exponent_of(scale_of_group(-most)), -1512775);
+    EXPECT_EQ(scale_of_group(-most).floor, -0x1p20);
+  }
+  for (const float nan : {NAN, -NAN, float_of(0x7F800001U)}) {
+    EXPECT_EQ(exponent_of(scale_of_group(nan)), -1512775);
+    EXPECT_EQ(scale_of_group(nan).floor, -0x1p20);
+  }
 }
 
-void expect_same(const Weight& got, const Weight& want, float score) {
-  EXPECT_EQ(bits_of(got.whole), bits_of(want.whole)) << score;
-  EXPECT_EQ(bits_of(got.rest), bits_of(want.rest)) << score;
-  EXPECT_EQ(bits_of(got.sum), bits_of(want.sum)) << score;
-}
-
-TEST(Exp2, StaysAtTheFloorBelowIt) {
-  for (const float max : {0.0F, 1.0F, -3.7F, 88.0F, -500.0F, 4096.0F, 1e6F, -kScoreLimit}) {
+TEST(Exp2, ScoresStayWithinReachOfTheirScale) {
+  const double inf = std::numeric_limits<double>::infinity();
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const float max : {0.0F, 1.0F, -3.7F, 88.0F, -500.0F, 4096.0F, 1e6F}) {
     SCOPED_TRACE(max);
     const GroupScale scale = scale_of_group(max);
-    const Weight floor = weight_of_score<true>(max - kWeightReach, 0.0F, scale);
-    EXPECT_GT(floor.whole, 0x1p-126F);
-    EXPECT_GT(floor.sum, 0x1p-126F);
-    EXPECT_LT(floor.sum, 0x1p-122F);
-    const float inf = std::numeric_limits<float>::infinity();
-    const float nan = std::numeric_limits<float>::quiet_NaN();
-    const float signalling = float_of(0x7F800001U);
-    for (const float below :
-         {max - 86.5F, max - 200.0F, -1e30F, -FLT_MAX, -inf, nan, -nan, signalling}) {
-      // nor does a rounding error of such a score count, be it NaN: -inf + ape leaves that
-      for (const float low : {0.0F, 1e20F, inf, nan})
-        expect_same(weight_of_score<true>(below, low, scale), floor, below);
-      expect_same(weight_of_score<false>(below, 0.0F, scale), floor, below);
+    const auto most = static_cast<double>(max);
+    const double lowest = static_cast<double>(max - 128.0F);
+    for (const double below : {lowest, std::nextafter(lowest, -inf), most - 200, -1e30, -1e300,
+                               -inf, nan, -nan, std::bit_cast<double>(0x7FF0000000000001)}) {
+      EXPECT_EQ(within_reach(below, scale), lowest) << below;
     }
+    for (const double within : {std::nextafter(lowest, inf), most - 64, most - 1e-9, most})
+      EXPECT_EQ(within_reach(within, scale), within);
+    const double least = weight_of_score(lowest, scale.magic);
+    EXPECT_GT(least, 0x1p-186);
+    EXPECT_LT(least, 0x1p-184);
   }
-}
-
-TEST(Exp2, ScoresBeyondTheLimitAreClamped) {
-  const float inf = std::numeric_limits<float>::infinity();
-  const float nan = std::numeric_limits<float>::quiet_NaN();
-  for (const float within : {0.0F, -0.0F, 1.0F, -4096.5F, kScoreLimit, -kScoreLimit}) {
-    EXPECT_FALSE(beyond_limit(within)) << within;
-    EXPECT_EQ(bits_of(clamp_score(within)), bits_of(within));
+  // the limits of all scores, a little below which a scale's floor would be
+  const GroupScale high = scale_of_group(std::numeric_limits<float>::infinity());
+  const GroupScale low = scale_of_group(-std::numeric_limits<float>::infinity());
+  for (const double beyond : {0x1p20, std::nextafter(0x1p20, inf), 1e30, 1e300, inf}) {
+    EXPECT_EQ(within_reach(beyond, high), 0x1p20);
+    EXPECT_EQ(within_reach(-beyond, low), -0x1p20);
   }
-  for (const float beyond : {std::nextafter(kScoreLimit, inf), 1e30F, FLT_MAX, inf}) {
-    EXPECT_TRUE(beyond_limit(beyond));
-    EXPECT_TRUE(beyond_limit(-beyond));
-    EXPECT_EQ(clamp_score(beyond), kScoreLimit);
-    EXPECT_EQ(clamp_score(-beyond), -kScoreLimit);
-  }
-  EXPECT_TRUE(beyond_limit(nan));
-  EXPECT_EQ(clamp_score(nan), -kScoreLimit);
-  EXPECT_EQ(clamp_score(-nan), -kScoreLimit);
-  EXPECT_EQ(clamp_score(float_of(0x7F800001U)), -kScoreLimit);  // signalling
+  EXPECT_EQ(within_reach(nan, low), -0x1p20);
+  // so that a group's largest score always weighs about 1, whatever it is
+  EXPECT_NEAR(weight_of_score(0x1p20, high.magic), 1.0, 0.4143);
+  EXPECT_NEAR(weight_of_score(-0x1p20, low.magic), 1.0, 0.4143);
 }
 
 TEST(Exp2, PowersOfTwo) {
-  for (int k = -126; k <= 0; ++k)
-    EXPECT_EQ(bits_of(pow2_of_whole(static_cast<float>(k))), bits_of(std::ldexp(1.0F, k))) << k;
+  for (int k = -1022; k <= 1023; ++k)
+    EXPECT_EQ(pow2_of(k), std::ldexp(1.0, k)) << k;
+  for (int k = -1000; k <= 1000; ++k) {
+    EXPECT_EQ(times_pow2(1.25, kRoundMagic + k), std::ldexp(1.25, k)) << k;
+    // also with n of a scale in it, as long as the sum is small
+    EXPECT_EQ(times_pow2(0.75, (kRoundMagic - 1512775) + (1512775 + k)), std::ldexp(0.75, k)) << k;
+  }
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The Pleat authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What order.hpp does once the groups are joined: the quotient, norm and RoPE, and their roundings.
+// What order.hpp does once the spans are joined: the quotient, norm and RoPE, and their roundings.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -26,87 +26,106 @@ using test::around;
 using test::bf16_of;
 using test::float_between;
 using test::kLongIsLong;
+using test::kQuadIsQuad;
 using test::Long;
 using test::odd_of;
+using test::Quad;
 using test::rounded;
 
-Long sum_of(const Pair& p) {
-  return static_cast<Long>(p.high) + static_cast<Long>(p.low);
+/// A channel as the spans leave it: of every fourth the quotient is next to a float, or to a tie
+/// of two, so that every bit of the way there counts.
+Folded random_folded(test::Random& random, std::int64_t n) {
+  Folded f;
+  f.n = static_cast<std::int32_t>(random.between(-2'000'000, 2'000'000));  // of no account
+  f.weight = (1 + random.unit()) * std::ldexp(1.0, static_cast<int>(random.between(-93, 104)));
+  if (n % 5 == 0) f.weight = std::ldexp(1.0, static_cast<int>(random.below(8)));
+  f.value = static_cast<double>(float_between(random, -20, 4)) * (1 + random.unit()) * f.weight;
+  if (n % 10 == 0) f.value = static_cast<double>(float_between(random, -20, 4)) * f.weight;
+  if (n % 4 != 1) return f;
+  const float near = float_between(random, -20, 4);
+  const double unit = std::fabs(static_cast<double>(near - std::nextafter(near, 0.0F)));
+  const double off =
+      0.5 * static_cast<double>(n / 4 % 2) + static_cast<double>(random.normal()) * 0x1p-18;
+  f.value = (static_cast<double>(near) + off * unit) * f.weight;
+  return f;
 }
 
-/// A value and a weight as pairs; of every third the parts overlap, as a group's do.
-struct Quotient {
-  Pair value;
-  Pair weight;
-};
-Quotient random_quotient(test::Random& random, std::int64_t n) {
-  const int shift = n % 3 == 0 ? 16 : 24;
-  Quotient q{};
-  q.value.high = float_between(random, -20, 4);
-  q.value.low = random.normal() * std::ldexp(q.value.high, -shift - 1);
-  q.weight.high = 1 + 7 * static_cast<float>(random.unit());
-  q.weight.low = n % 3 == 0 ? 0.3F * random.normal() : random.normal() * 0x1p-25F;
-  if (n % 5 == 0) q.weight = {static_cast<float>(std::ldexp(1.0, random.below(8))), 0.0F};
-  if (n % 7 == 0) q.value.low = 0;
-  if (n % 4 == 1) {  // next to a float, or to a tie of two: every bit of the way there counts
-    const float near = float_between(random, -20, 4);
-    const Long unit = std::fabs(static_cast<Long>(near - std::nextafter(near, 0.0F)));
-    const Long off = Long{0.5} * static_cast<Long>(n / 4 % 2) +
-                     static_cast<Long>(random.normal()) * Long{0x1p-24};
-    const Long value = (static_cast<Long>(near) + off * unit) * sum_of(q.weight);
-    q.value.high = static_cast<float>(value);
-    q.value.low = static_cast<float>(value - static_cast<Long>(q.value.high));
-  }
-  return q;
-}
-
+// docs/numerics.md: the quotient within 2^-46 of itself, rounded.
 TEST(Finish, PooledIsRoundedOnce) {
   if (!kLongIsLong) GTEST_SKIP() << "needs a long double of 64 bits";
   test::Random random(16);
   std::int64_t exact = 0;
+  std::int64_t decided = 0;
   for (std::int64_t n = 0; n < test::repetitions(2'000'000); ++n) {
-    const auto [value, weight] = random_quotient(random, n);
-    const Long want = sum_of(value) / sum_of(weight);
-    const float got = pooled_of(value, weight, false);
-    const float odd = pooled_of(value, weight, true);
-    const Around a = around(want);
-    const Long unit = static_cast<Long>(a.away) - static_cast<Long>(a.toward);
+    const Folded f = random_folded(random, n);
+    const Long want = static_cast<Long>(f.value) / static_cast<Long>(f.weight);
+    const float got = pooled_of(f, false);
+    const float odd = pooled_of(f, true);
     const auto nearest = static_cast<float>(want);
-    if (value.low == 0 && weight.low == 0 && std::fma(nearest, weight.high, -value.high) == 0) {
+    if (static_cast<Long>(nearest) == want) {
       ASSERT_EQ(bits_of(got), bits_of(nearest));
-      ASSERT_EQ(bits_of(odd), bits_of(nearest));
       ++exact;
       continue;
     }
-    // The quotient is good to 2^-20 of a unit; a tie or a float so near may go either way.
-    const Long off = (static_cast<Long>(got) - want) / unit;
-    ASSERT_LE(std::fabs(off), Long{0.5} + Long{0x1p-20}) << n;
+    const Around a = around(want);
+    const Long near = std::fabs(want) * Long{0x1.01p-46};
+    // a tie so near may go either way
+    const Long tie = (static_cast<Long>(a.toward) + static_cast<Long>(a.away)) / 2;
+    if (std::fabs(want - tie) > near) {
+      ASSERT_EQ(bits_of(got), bits_of(nearest)) << n;
+      ++decided;
+    } else {
+      ASSERT_TRUE(got == a.toward || got == a.away) << n;
+    }
     const Long to_float = std::min(std::fabs(static_cast<Long>(a.toward) - want),
                                    std::fabs(static_cast<Long>(a.away) - want));
-    if (std::fabs(to_float / unit) > Long{0x1p-20}) {
+    if (to_float > near) {
       ASSERT_EQ(bits_of(odd), bits_of(odd_of(want))) << n;
       ASSERT_EQ(to_bf16(odd), bf16_of(want)) << n;
     }
   }
   EXPECT_GT(exact, 1000);
+  EXPECT_GT(decided, test::repetitions(2'000'000) / 2);
+}
+
+/// The quotient before it is rounded to a float, worked out in numbers that hold all of each
+/// operation, and rounded once.
+double written_quotient(const Folded& f) {
+  const auto weight = static_cast<Quad>(f.weight);
+  const auto inverse = static_cast<float>(1.0 / static_cast<double>(static_cast<float>(f.weight)));
+  const auto first = static_cast<double>(static_cast<Quad>(f.value) * static_cast<Quad>(inverse));
+  const auto left =
+      static_cast<double>(static_cast<Quad>(f.value) - static_cast<Quad>(first) * weight);
+  return static_cast<double>(static_cast<Quad>(left) * static_cast<Quad>(inverse) +
+                             static_cast<Quad>(first));
 }
 
 TEST(Finish, PooledStepByStep) {
-  if (!kLongIsLong) GTEST_SKIP() << "needs a long double of 64 bits";
+  if (!kQuadIsQuad || !kLongIsLong) GTEST_SKIP() << "needs floats of 64 and 113 bits";
   test::Random random(17);
-  const auto once = [](Long x) { return static_cast<Long>(static_cast<float>(x)); };
+  double worst = 0;
   for (std::int64_t n = 0; n < test::repetitions(1'000'000); ++n) {
-    const auto [value, weight] = random_quotient(random, n);
-    const Long v = once(sum_of(value));
-    const Long v_low = sum_of(value) - v;
-    const Long w = once(sum_of(weight));
-    const Long w_low = sum_of(weight) - w;
-    const Long inverse = once(1 / w);
-    const Long first = once(v * inverse);
-    const Long left = once(once(once(v - first * w) + v_low) - first * w_low);
-    const Long pooled = first + once(left * inverse);
-    ASSERT_EQ(bits_of(pooled_of(value, weight, false)), bits_of(static_cast<float>(pooled))) << n;
-    ASSERT_EQ(bits_of(pooled_of(value, weight, true)), bits_of(odd_of(pooled))) << n;
+    const Folded f = random_folded(random, n);
+    const double pooled = written_quotient(f);
+    ASSERT_EQ(bits_of(pooled_of(f, false)), bits_of(rounded(pooled))) << n;
+    ASSERT_EQ(bits_of(pooled_of(f, true)), bits_of(odd_of(static_cast<Long>(pooled)))) << n;
+    const Quad off =
+        static_cast<Quad>(pooled) * static_cast<Quad>(f.weight) - static_cast<Quad>(f.value);
+    worst = std::max(worst, std::fabs(static_cast<double>(off) / f.value));
+  }
+  std::printf("a quotient is off by at most 2^%.2f of itself\n", std::log2(worst));
+  EXPECT_LE(worst, 0x1.01p-46);
+}
+
+TEST(Finish, QuotientsOfASizeThatNoFloatHas) {
+  for (const double weight : {0x1p-93, 1.0, 0x1.3p7, 0x1p104}) {
+    for (const float x : {std::numeric_limits<float>::denorm_min(), 0x1.234p-130F, FLT_MIN, 1.0F,
+                          -3.3F, 0x1.234568p127F, FLT_MAX, -FLT_MAX}) {
+      const Folded f{weight, weight * static_cast<double>(x), 0};
+      for (const bool odd : {false, true})
+        EXPECT_EQ(bits_of(pooled_of(f, odd)), bits_of(x)) << x << " by " << weight;
+    }
+    EXPECT_EQ(bits_of(pooled_of({weight, 0.0, 0}, true)), 0U);
   }
 }
 

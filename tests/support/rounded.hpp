@@ -21,6 +21,15 @@ using Long = long double;
 // What is worked out in it is exact only with 64 bits or more.
 inline constexpr bool kLongIsLong = LDBL_MANT_DIG >= 64;
 
+// Holds a product of two doubles, and a sum of doubles that are near each other.
+#if defined(__SIZEOF_FLOAT128__)
+using Quad = __float128;
+inline constexpr bool kQuadIsQuad = true;
+#else
+using Quad = long double;
+inline constexpr bool kQuadIsQuad = LDBL_MANT_DIG >= 113;
+#endif
+
 /// A float of any exponent in [low, high], either sign.
 inline float float_between(Random& random, int low, int high) {
   const float x = std::ldexp(1.0F + static_cast<float>(random.unit()),

@@ -18,6 +18,7 @@
 
 #include "numerics/codes.hpp"
 #include "numerics/exp2.hpp"
+#include "numerics/order.hpp"
 
 #if PLEAT_SIMD_TARGET
 HWY_BEFORE_NAMESPACE();
@@ -34,6 +35,7 @@ using D64 = hn::Repartition<double, F>;
 using VF = hn::Vec<F>;
 using VD = hn::Vec<D64>;
 using VU = hn::Vec<U>;
+using VI = hn::Vec<I>;
 inline constexpr int kLanes = HWY_LANES(float);
 
 // Max(x, y) is y where x is NaN, on every target used here: so the first argument is the one that
@@ -47,130 +49,193 @@ HWY_INLINE VF Smaller(VF maybe_nan, VF number) {
   return hn::Min(maybe_nan, number);
 }
 
-HWY_INLINE VF ClampScore(VF x) {
-  const VF limit = hn::Set(F(), numerics::kScoreLimit);
-  return Smaller(Larger(x, hn::Neg(limit)), limit);
+/// The two halves of a vector of floats, as doubles.
+struct Halves {
+  VD low;
+  VD high;
+};
+
+HWY_INLINE VD LowerDouble(VF x) {
+  return hn::PromoteTo(D64(), hn::LowerHalf(x));
 }
+HWY_INLINE VD UpperDouble(VF x) {
+  const hn::Half<F> half;
+  return hn::PromoteTo(D64(), hn::UpperHalf(half, x));
+}
+HWY_INLINE VF ToFloats(VD low, VD high) {
+  const hn::Half<F> half;
+  return hn::Combine(F(), hn::DemoteTo(half, high), hn::DemoteTo(half, low));
+}
+HWY_INLINE Halves Widened(VF x) {
+  return {LowerDouble(x), UpperDouble(x)};
+}
+HWY_INLINE Halves Add(const Halves& a, const Halves& b) {
+  return {hn::Add(a.low, b.low), hn::Add(a.high, b.high)};
+}
+HWY_INLINE Halves Mul(const Halves& a, const Halves& b) {
+  return {hn::Mul(a.low, b.low), hn::Mul(a.high, b.high)};
+}
+
+/// numerics::Score.
+struct ScoreVec {
+  VF value;
+  Halves exact;
+};
 
 /// numerics::GroupScale.
 struct ScaleVec {
-  VF magic;
-  VF floor;
+  Halves magic;
+  Halves floor;
 };
 
-HWY_INLINE ScaleVec ScaleOfGroup(VF max) {
+/// numerics::scale_of_group where one of the group is beyond_plain; the others are measured from 0,
+/// and nothing is below their floor. size: of the largest in magnitude, NaN being larger than all.
+HWY_INLINE ScaleVec ScaleOfGroup(VF max, VF size) {
   const F d;
-  const VF magic = hn::Set(d, numerics::kRoundMagic);
-  const VF whole = hn::Sub(hn::MulAdd(max, hn::Set(d, numerics::kLog2E), magic), magic);
-  return {hn::Sub(magic, whole), hn::Sub(max, hn::Set(d, numerics::kWeightReach))};
+  const auto plain = hn::Le(size, hn::Set(d, numerics::kPlainScore));
+  const VF limit = hn::Set(d, numerics::kScoreLimit);
+  const VF most = hn::IfThenZeroElse(plain, Smaller(Larger(max, hn::Neg(limit)), limit));
+  const VF floor =
+      hn::IfThenElse(plain, hn::Set(d, -__builtin_inff()),
+                     hn::Max(hn::Sub(most, hn::Set(d, numerics::kWeightReach)), hn::Neg(limit)));
+  const auto magic_of = [](VD x) HWY_ATTR {
+    const VD magic = hn::Set(D64(), numerics::kRoundMagic);
+    return hn::Sub(magic, hn::Sub(hn::MulAdd(x, hn::Set(D64(), numerics::kLog2E), magic), magic));
+  };
+  return {{magic_of(LowerDouble(most)), magic_of(UpperDouble(most))}, Widened(floor)};
+}
+/// numerics::exponent_of.
+HWY_INLINE Halves ExponentOf(const ScaleVec& scale) {
+  const VD magic = hn::Set(D64(), numerics::kRoundMagic);
+  return {hn::Sub(magic, scale.magic.low), hn::Sub(magic, scale.magic.high)};
+}
+/// numerics::within_reach.
+HWY_INLINE Halves WithinReach(const Halves& score, const ScaleVec& scale) {
+  const VD limit = hn::Set(D64(), static_cast<double>(numerics::kScoreLimit));
+  return {hn::Min(hn::Max(score.low, scale.floor.low), limit),
+          hn::Min(hn::Max(score.high, scale.floor.high), limit)};
 }
 
-/// numerics::Weight; the last step is left to who uses it, as three vectors a weight would not stay
-/// in registers.
-struct WeightVec {
-  VF whole;
-  VF part;  ///< rest / whole
-
-  [[nodiscard]] HWY_INLINE VF Rest() const { return hn::Mul(whole, part); }
+/// kCount vectors of scores on their way to weights, which are e^left * 2^(low bits of shifted).
+template <int kCount>
+struct Reduced {
+  VD left[kCount];
+  VD shifted[kCount];
 };
 
-/// numerics::weight_of_score, of kCount scores, one operation after the other over all of them:
-/// left to themselves, the long chains fill the processor's schedulers with operations that wait
-/// for their predecessor. The scores are used up. low: of each, if kHasLow.
-template <bool kHasLow, int kCount, class Scale>
-HWY_INLINE void WeightsOfScores(VF* z, [[maybe_unused]] const VF* low, const Scale& scale,
-                                WeightVec* out) {
+// The two halves of numerics::weight_of_score. Each goes one operation after the other over all
+// vectors: left to themselves, the long chains fill the processor's schedulers with operations that
+// wait for their predecessor.
+
+template <int kCount, class Magic>
+HWY_INLINE Reduced<kCount> ReduceScores(const VD* z, const Magic& magic) {
+  const D64 d;
+  Reduced<kCount> out;
+  PLEAT_UNROLL(16)
+  for (int i = 0; i < kCount; ++i)
+    out.shifted[i] = hn::MulAdd(z[i], hn::Set(d, numerics::kLog2E), magic(i));
+  PLEAT_UNROLL(16)
+  for (int i = 0; i < kCount; ++i) {
+    out.left[i] = hn::MulAdd(hn::Sub(out.shifted[i], magic(i)), hn::Set(d, -numerics::kLn2), z[i]);
+  }
+  return out;
+}
+
+template <int kCount>
+HWY_INLINE void WeightsOf(const Reduced<kCount>& r, VD* weight) {
   using P = numerics::ExpPoly;
-  const F d;
-  const U du;
-  VF shifted[kCount];
-  VF n[kCount];
-  VF f[kCount];
-  VF q[kCount];
-  const auto each = [](auto&& operation) HWY_ATTR {
-    PLEAT_UNROLL(8)
+  const D64 d;
+  const hn::Repartition<std::uint64_t, F> du;
+  VD p[kCount];
+  PLEAT_UNROLL(16)
+  for (int i = 0; i < kCount; ++i)
+    p[i] = hn::Set(d, P::c7);
+  const auto horner = [&](double coefficient) HWY_ATTR {
+    PLEAT_UNROLL(16)
     for (int i = 0; i < kCount; ++i)
-      operation(i);
+      p[i] = hn::MulAdd(p[i], r.left[i], hn::Set(d, coefficient));
   };
-  const auto horner = [&](float coefficient) HWY_ATTR {
-    each([&](int i) HWY_ATTR { q[i] = hn::MulAdd(q[i], f[i], hn::Set(d, coefficient)); });
-  };
-  [[maybe_unused]] VF counted[kCount];
-  if constexpr (kHasLow) {
-    each([&](int i)
-             HWY_ATTR { counted[i] = hn::IfThenElseZero(hn::Gt(z[i], scale(i).floor), low[i]); });
-  }
-  each([&](int i) HWY_ATTR { z[i] = Larger(z[i], scale(i).floor); });
-  each([&](int i) HWY_ATTR {
-    shifted[i] = hn::MulAdd(z[i], hn::Set(d, numerics::kLog2E), scale(i).magic);
-  });
-  each([&](int i) HWY_ATTR { n[i] = hn::Sub(shifted[i], scale(i).magic); });
-  each([&](int i) HWY_ATTR { f[i] = hn::NegMulAdd(n[i], hn::Set(d, numerics::kLn2), z[i]); });
-  if constexpr (kHasLow) {
-    each([&](int i) HWY_ATTR { f[i] = hn::Add(f[i], counted[i]); });
-  }
-  each([&](int i) HWY_ATTR { q[i] = hn::MulAdd(hn::Set(d, P::c6), f[i], hn::Set(d, P::c5)); });
+  horner(P::c6);
+  horner(P::c5);
   horner(P::c4);
   horner(P::c3);
   horner(P::c2);
-  each([&](int i) HWY_ATTR { q[i] = hn::MulAdd(hn::Mul(f[i], f[i]), q[i], f[i]); });
-  each([&](int i) HWY_ATTR {
-    out[i].whole = hn::BitCast(
-        d, hn::Add(hn::ShiftLeft<23>(hn::BitCast(du, shifted[i])), hn::Set(du, 0x3F800000U)));
-  });
-  each([&](int i) HWY_ATTR { out[i].part = q[i]; });
+  horner(1.0);
+  horner(1.0);
+  PLEAT_UNROLL(16)
+  for (int i = 0; i < kCount; ++i) {
+    const auto power = hn::ShiftLeft<52>(hn::BitCast(du, r.shifted[i]));
+    weight[i] = hn::BitCast(d, hn::Add(hn::BitCast(du, p[i]), power));
+  }
 }
 
-/// numerics::Pair.
-struct PairVec {
-  VF high;
-  VF low;
-};
-
-/// numerics::two_sum.
-HWY_INLINE PairVec TwoSum(VF a, VF b) {
-  const VF sum = hn::Add(a, b);
-  const VF part = hn::Sub(sum, a);
-  return {sum, hn::Add(hn::Sub(a, hn::Sub(sum, part)), hn::Sub(b, part))};
+/// numerics::weight_of_score.
+HWY_INLINE Halves WeightOfScore(const Halves& score, const Halves& magic) {
+  const VD z[2] = {score.low, score.high};
+  VD w[2];
+  WeightsOf(ReduceScores<2>(z, [&](int i) HWY_ATTR { return i == 0 ? magic.low : magic.high; }), w);
+  return {w[0], w[1]};
 }
 
-/// numerics::fast_two_sum.
-HWY_INLINE PairVec FastTwoSum(VF a, VF b) {
-  const VF sum = hn::Add(a, b);
-  return {sum, hn::Sub(b, hn::Sub(sum, a))};
-}
-
-/// numerics::Folded.
+/// numerics::Folded but for n: 0, or kept elsewhere.
 struct FoldedVec {
-  VF magic;
-  VF weight;
-  VF weight_rest;
-  VF value;
-  VF value_rest;
+  Halves weight;
+  Halves value;
 };
 
-/// numerics::anchor_of.
-HWY_INLINE VF AnchorOf(VF largest_kv) {
-  const U d;
-  const VU exponent = hn::And(hn::BitCast(d, largest_kv), hn::Set(d, 0x7F800000U));
-  return hn::BitCast(F(), hn::Or(hn::Add(exponent, hn::Set(d, 6U << 23)), hn::Set(d, 0x00400000U)));
-}
-
-HWY_INLINE FoldedVec EmptyGroup(const ScaleVec& scale, VF anchor) {
-  const VF zero = hn::Zero(F());
-  return {scale.magic, zero, zero, anchor, zero};
+HWY_INLINE FoldedVec NoRows() {
+  const VD zero = hn::Zero(D64());
+  return {{zero, zero}, {zero, zero}};
 }
 
 /// numerics::add_row.
-HWY_INLINE void AddRow(FoldedVec& g, const WeightVec& w, VF kv) {
-  const VF w_rest = w.Rest();
-  const VF value = hn::MulAdd(hn::Add(w.whole, w_rest), kv, g.value);
-  const VF moved = hn::Sub(value, g.value);
-  const VF rest = hn::MulAdd(w_rest, kv, hn::MulSub(w.whole, kv, moved));
-  g.value_rest = hn::Add(g.value_rest, rest);
-  g.value = value;
-  g.weight = hn::Add(g.weight, w.whole);
-  g.weight_rest = hn::Add(g.weight_rest, w_rest);
+HWY_INLINE void AddRow(FoldedVec& g, const Halves& weight, const Halves& kv) {
+  g.weight = Add(g.weight, weight);
+  g.value.low = hn::MulAdd(weight.low, kv.low, g.value.low);
+  g.value.high = hn::MulAdd(weight.high, kv.high, g.value.high);
+}
+
+/// numerics::Folded.
+struct ScaledVec {
+  FoldedVec sums;
+  Halves n;  ///< whole numbers
+};
+
+HWY_INLINE ScaledVec NoScaledRows() {
+  const VD n = hn::Set(D64(), static_cast<double>(numerics::kNoRows));
+  return {NoRows(), {n, n}};
+}
+
+/// numerics::scale_factor.
+HWY_INLINE Halves ScaleFactor(const Halves& n, const Halves& top) {
+  const auto factor = [](VD n_, VD top_) HWY_ATTR {
+    const D64 d;
+    const hn::Repartition<std::uint64_t, F> du;
+    const VD k = hn::Max(hn::Sub(n_, top_), hn::Set(d, -512.0));
+    const VD shifted = hn::Add(k, hn::Set(d, numerics::kRoundMagic + 1023.0));
+    return hn::BitCast(d, hn::ShiftLeft<52>(hn::BitCast(du, shifted)));
+  };
+  return {factor(n.low, top.low), factor(n.high, top.high)};
+}
+
+/// numerics::joined.
+HWY_INLINE ScaledVec Joined(const ScaledVec& a, const ScaledVec& b) {
+  const Halves n{hn::Max(a.n.low, b.n.low), hn::Max(a.n.high, b.n.high)};
+  const Halves fa = ScaleFactor(a.n, n);
+  const Halves fb = ScaleFactor(b.n, n);
+  return {{Add(Mul(fa, a.sums.weight), Mul(fb, b.sums.weight)),
+           Add(Mul(fa, a.sums.value), Mul(fb, b.sums.value))},
+          n};
+}
+
+/// Where x equals y: a, elsewhere b.
+HWY_INLINE Halves IfEqual(const Halves& x, const Halves& y, const Halves& a, const Halves& b) {
+  return {hn::IfThenElse(hn::Eq(x.low, y.low), a.low, b.low),
+          hn::IfThenElse(hn::Eq(x.high, y.high), a.high, b.high)};
+}
+HWY_INLINE FoldedVec IfEqual(const Halves& x, const Halves& y, const FoldedVec& a,
+                             const FoldedVec& b) {
+  return {IfEqual(x, y, a.weight, b.weight), IfEqual(x, y, a.value, b.value)};
 }
 
 /// numerics::to_odd.
@@ -186,42 +251,23 @@ HWY_INLINE VF ToOdd(VF high, VF low) {
   return hn::BitCast(F(), hn::IfThenElse(as_it_is, u, moved));
 }
 
+/// numerics::odd_float.
+HWY_INLINE VF OddFloats(const Halves& x) {
+  const VF high = ToFloats(x.low, x.high);
+  return ToOdd(high,
+               ToFloats(hn::Sub(x.low, LowerDouble(high)), hn::Sub(x.high, UpperDouble(high))));
+}
+
 /// numerics::pooled_of.
-HWY_INLINE VF PooledOf(PairVec value, PairVec weight, bool odd) {
-  const PairVec v = TwoSum(value.high, value.low);
-  const PairVec w = FastTwoSum(weight.high, weight.low);
-  const VF inverse = hn::Div(hn::Set(F(), 1.0F), w.high);
-  const VF first = hn::Mul(v.high, inverse);
-  VF left = hn::NegMulAdd(first, w.high, v.high);
-  left = hn::Add(left, v.low);
-  left = hn::NegMulAdd(first, w.low, left);
-  const PairVec pooled = TwoSum(first, hn::Mul(left, inverse));
-  return odd ? ToOdd(pooled.high, pooled.low) : pooled.high;
-}
-
-HWY_INLINE VD LowerDouble(VF x) {
-  return hn::PromoteTo(D64(), hn::LowerHalf(x));
-}
-HWY_INLINE VD UpperDouble(VF x) {
-  const hn::Half<F> half;
-  return hn::PromoteTo(D64(), hn::UpperHalf(half, x));
-}
-HWY_INLINE VF ToFloats(VD low, VD high) {
-  const hn::Half<F> half;
-  return hn::Combine(F(), hn::DemoteTo(half, high), hn::DemoteTo(half, low));
-}
-/// numerics::odd_float, of the lower and the upper half of a vector.
-HWY_INLINE VF OddFloats(VD low, VD high) {
-  const VF x = ToFloats(low, high);
-  return ToOdd(x, ToFloats(hn::Sub(low, LowerDouble(x)), hn::Sub(high, UpperDouble(x))));
-}
-
-/// numerics::group_factor.
-HWY_INLINE VF GroupFactor(VF magic, VF top) {
-  const F d;
-  const VF k = hn::Max(hn::Sub(top, magic), hn::Set(d, -126.0F));
-  const VF shifted = hn::Add(k, hn::Set(d, numerics::kRoundMagic + 127.0F));
-  return hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(U(), shifted)));
+HWY_INLINE VF PooledOf(const FoldedVec& f, bool odd) {
+  const VF inverse = hn::Div(hn::Set(F(), 1.0F), ToFloats(f.weight.low, f.weight.high));
+  const auto pooled = [](VD inv, VD weight, VD value) HWY_ATTR {
+    const VD first = hn::Mul(value, inv);
+    return hn::MulAdd(hn::NegMulAdd(first, weight, value), inv, first);
+  };
+  const Halves x{pooled(LowerDouble(inverse), f.weight.low, f.value.low),
+                 pooled(UpperDouble(inverse), f.weight.high, f.value.high)};
+  return odd ? OddFloats(x) : ToFloats(x.low, x.high);
 }
 
 /// numerics::to_bf16, as float bits: bf16 above, zeros below.

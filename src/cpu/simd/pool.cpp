@@ -9,310 +9,298 @@
 #define HWY_TARGET_INCLUDE "cpu/simd/pool.cpp"
 #include <hwy/foreach_target.h>  // must come before highway.h
 
+#include <algorithm>
+
 #include "cpu/simd/numerics-inl.hpp"
+#include "numerics/order.hpp"
 
 #if PLEAT_SIMD_TARGET
 HWY_BEFORE_NAMESPACE();
 namespace pleat::cpu::HWY_NAMESPACE {
 
-/// Vectors of channels that one turn of the loop folds. All their largest values come first, then
-/// all their weights: a single vector is one long chain of dependent operations.
-inline constexpr int kTurn = 2;
-/// Rows of each of them whose weights are computed side by side.
-inline constexpr int kAtOnce = 2;
+/// Rows whose weights are computed side by side, of one vector of channels. While they are, the
+/// scores of the next ones are reduced. AVX2 has half as many registers.
+inline constexpr int kAtOnce = HWY_TARGET == HWY_AVX2 ? 1 : 2;
+/// Rows of a vector for each request of lines to come: many at once overrun the queue of the cache,
+/// which drops them.
+inline constexpr int kRowsPerFetch = 4;
+/// Vectors of a tile.
+inline constexpr int kVectors = kTileChannels / kLanes;
 
-/// When a row's position bias is added: never, when it was saved, or now (recipe sglang).
-enum class Ape { none, saved, late };
+// How a row is read. In the fold of a group `source` is a constant and the branches are none.
 
-template <DType kDType, Rounding kRounding, Ape kApe>
-struct Rows {
-  static constexpr bool kLate = kApe == Ape::late;
-  static constexpr bool kBf16 = kDType == DType::bf16;
-  static constexpr int kSize = kBf16 ? 2 : 4;
-  static constexpr int kChannels = kTurn * kLanes;                        // a turn's
-  static constexpr int kLines = 2 * kGroupRows * kChannels * kSize / 64;  // and its cache lines
-
-  static HWY_INLINE VF Load(const std::byte* row, std::int64_t c) {
-    if constexpr (kBf16) {
-      return LoadBf16(reinterpret_cast<const std::uint16_t*>(row) + c);
-    } else {
-      return hn::LoadU(F(), reinterpret_cast<const float*>(row) + c);
-    }
+HWY_INLINE VF LoadFloats(const Source& source, const std::byte* row, std::int64_t c) {
+  if (source.dtype == DType::bf16) return LoadBf16(reinterpret_cast<const std::uint16_t*>(row) + c);
+  return hn::LoadU(F(), reinterpret_cast<const float*>(row) + c);
+}
+/// Floats are widened on their way from memory.
+HWY_INLINE Halves LoadDoubles(const Source& source, const std::byte* row, std::int64_t c) {
+  if (source.dtype == DType::bf16) return Widened(LoadFloats(source, row, c));
+  const hn::Half<F> half;
+  const float* x = reinterpret_cast<const float*>(row) + c;
+  return {hn::PromoteTo(D64(), hn::LoadU(half, x)),
+          hn::PromoteTo(D64(), hn::LoadU(half, x + kLanes / 2))};
+}
+HWY_INLINE Halves Kv(const Source& source, const RowGroup& g, int r, std::int64_t c) {
+  if (source.rounding == Rounding::none) return LoadDoubles(source, g.row[r], c);
+  return Widened(ToBf16(LoadFloats(source, g.row[r], c)));
+}
+HWY_INLINE ScoreVec Score(const Source& source, const RowGroup& g, int r, std::int64_t c) {
+  const std::byte* row = g.row[r] + g.score_offset;
+  VF x = LoadFloats(source, row, c);
+  if (!source.ape && source.rounding == Rounding::none) return {x, LoadDoubles(source, row, c)};
+  if (source.rounding == Rounding::before_ape) x = ToBf16(x);
+  if (source.late) {
+    const VF ape = hn::LoadU(F(), g.ape[r] + c);
+    return {hn::Add(x, ape), Add(Widened(x), Widened(ape))};
   }
-  static HWY_INLINE VF Kv(const RowGroup& g, int r, std::int64_t c) {
-    const VF x = Load(g.row[r], c);
-    return kRounding == Rounding::none ? x : ToBf16(x);
-  }
-  /// Before the position bias where that comes late.
-  static HWY_INLINE VF Score(const RowGroup& g, int r, std::int64_t c) {
-    VF x = Load(g.row[r] + g.score_offset, c);
-    if (kRounding == Rounding::before_ape) x = ToBf16(x);
-    if (kApe == Ape::saved) x = hn::Add(x, hn::LoadU(F(), g.ape[r] + c));
-    if (kRounding == Rounding::after_ape) x = ToBf16(x);
-    return x;
-  }
-};
-
-/// What a vector of channels of a group is measured by.
-struct Largest {
-  VF score;
-  VF kv;  ///< its magnitude
-};
-
-template <class R, int kCount>
-HWY_INLINE Largest LargestOf(const RowGroup& g, std::int64_t c) {
-  const F d;
-  const int rows = kCount != 0 ? kCount : g.rows;
-  Largest m{hn::Set(d, -__builtin_inff()), hn::Zero(d)};
-  PLEAT_UNROLL(8)
-  for (int r = 0; r < rows; ++r) {
-    const VF score = R::Score(g, r, c);
-    m.score = Larger(R::kLate ? hn::Add(score, hn::LoadU(d, g.ape[r] + c)) : score, m.score);
-    m.kv = Larger(hn::Abs(R::Kv(g, r, c)), m.kv);
-  }
-  return m;
+  if (source.ape) x = hn::Add(x, hn::LoadU(F(), g.ape[r] + c));
+  if (source.rounding == Rounding::after_ape) x = ToBf16(x);
+  return {x, Widened(x)};
 }
 
-/// Adds rows first..first+kCount-1 of kVectors vectors of channels. kClamp: where the largest score
-/// is beyond the limit, all scores of the group are clamped.
-template <class R, int kVectors, int kCount, bool kClamp>
-HWY_INLINE void AddRows(const RowGroup& g, int first, std::int64_t c, const Largest* largest,
-                        const ScaleVec* scale, FoldedVec* f) {
-  constexpr int kScores = kVectors * kCount;
-  VF z[kScores];
-  VF low[kScores];
-  PLEAT_UNROLL(8)
-  for (int i = 0; i < kScores; ++i) {
-    const int r = first + i / kVectors;
-    const std::int64_t at = c + i % kVectors * kLanes;
-    z[i] = R::Score(g, r, at);
-    if constexpr (R::kLate) {  // numerics::late_sum
-      const PairVec sum = TwoSum(z[i], hn::LoadU(F(), g.ape[r] + at));
-      z[i] = sum.high;
-      low[i] = sum.low;
-    }
-    if constexpr (kClamp) {
-      const auto within = hn::Le(hn::Abs(largest[i % kVectors].score),
-                                 hn::Set(F(), numerics::kScoreLimit));  // NaN is not
-      z[i] = hn::IfThenElse(within, z[i], ClampScore(z[i]));
-      if constexpr (R::kLate) low[i] = hn::IfThenElseZero(within, low[i]);
-    }
-  }
-  WeightVec w[kScores];
-  WeightsOfScores<R::kLate, kScores>(
-      z, low, [&](int i) HWY_ATTR { return scale[i % kVectors]; }, w);
-  PLEAT_UNROLL(8)
-  for (int i = 0; i < kScores; ++i) {
-    AddRow(f[i % kVectors], w[i], R::Kv(g, first + i / kVectors, c + i % kVectors * kLanes));
-  }
+/// Magnitudes as integers, which NaN does not escape.
+HWY_INLINE VI LargerSize(VF score, VI size) {
+  return hn::Max(hn::BitCast(I(), hn::Abs(score)), size);
 }
 
-/// Folds kVectors vectors of channels. `lines` of the rows to come are asked for bit by bit: many
-/// at once overrun the queue of the cache, which drops them.
-template <class R, int kVectors, int kCount, bool kClamp>
-HWY_INLINE void FoldVectors(const RowGroup& g, std::int64_t c, const Largest* largest, Ahead& ahead,
-                            int lines, FoldedVec* f) {
-  ScaleVec scale[kVectors];
-  VF anchor[kVectors];
+/// Rows first..first+kCount-1 of a vector of channels, measured from 0.
+template <Source kSource, int kCount>
+HWY_INLINE Reduced<2 * kCount> ReduceRows(const RowGroup& g, int first, std::int64_t c, VI& size) {
+  VD z[2 * kCount];
   PLEAT_UNROLL(8)
-  for (int v = 0; v < kVectors; ++v) {
-    VF max = largest[v].score;
-    if constexpr (kClamp) max = ClampScore(max);  // leaves those within the limit as they are
-    scale[v] = ScaleOfGroup(max);
-    anchor[v] = AnchorOf(largest[v].kv);
-    f[v] = EmptyGroup(scale[v], anchor[v]);
+  for (int i = 0; i < kCount; ++i) {
+    const ScoreVec score = Score(kSource, g, first + i, c);
+    size = LargerSize(score.value, size);
+    z[2 * i] = score.exact.low;
+    z[2 * i + 1] = score.exact.high;
   }
+  const VD magic = hn::Set(D64(), numerics::kRoundMagic);
+  return ReduceScores<2 * kCount>(z, [magic](int) HWY_ATTR { return magic; });
+}
+
+template <Source kSource, int kCount>
+HWY_INLINE void AddRows(const RowGroup& g, int first, std::int64_t c,
+                        const Reduced<2 * kCount>& reduced, FoldedVec& f) {
+  VD w[2 * kCount];
+  WeightsOf(reduced, w);
+  PLEAT_UNROLL(8)
+  for (int i = 0; i < kCount; ++i)
+    AddRow(f, {w[2 * i], w[2 * i + 1]}, Kv(kSource, g, first + i, c));
+}
+
+/// Adds the rows of a vector of channels to `f` as if no score were beyond_plain, and asks for
+/// `lines` of the rows to come. kCount is the number of the group's rows, or 0: ask the group.
+template <Source kSource, int kCount>
+HWY_INLINE void FoldRows(const RowGroup& g, std::int64_t c, Ahead& ahead, int lines, VI& size,
+                         FoldedVec& f) {
   if constexpr (kCount == 0) {
     for (int r = 0; r < g.rows; ++r)
-      AddRows<R, kVectors, 1, kClamp>(g, r, c, largest, scale, f);
+      AddRows<kSource, 1>(g, r, c, ReduceRows<kSource, 1>(g, r, c, size), f);
     ahead.fetch(lines);
   } else {
+    Reduced<2 * kAtOnce> now = ReduceRows<kSource, kAtOnce>(g, 0, c, size);
     PLEAT_UNROLL(8)
     for (int first = 0; first < kCount; first += kAtOnce) {
-      ahead.fetch(lines / (kCount / kAtOnce));
-      AddRows<R, kVectors, kAtOnce, kClamp>(g, first, c, largest, scale, f);
+      if (first % kRowsPerFetch == 0) ahead.fetch(lines / (kCount / kRowsPerFetch));
+      Reduced<2 * kAtOnce> next = now;
+      if (first + kAtOnce < kCount) {
+        next = ReduceRows<kSource, kAtOnce>(g, first + kAtOnce, c, size);
+      }
+      AddRows<kSource, kAtOnce>(g, first, c, now, f);
+      now = next;
     }
   }
-  PLEAT_UNROLL(8)
+}
+
+/// What the groups of a window have in common.
+struct Pooling {
+  const PoolShape& shape;
+  double* partial;  ///< [level][vector of channels][weight, value]: level 0 is the open span
+  float* pooled;
+};
+
+HWY_INLINE Halves LoadHalves(const double* from) {
+  return {hn::LoadU(D64(), from), hn::LoadU(D64(), from + kLanes / 2)};
+}
+HWY_INLINE void StoreHalves(const Halves& x, double* to) {
+  hn::StoreU(x.low, D64(), to);
+  hn::StoreU(x.high, D64(), to + kLanes / 2);
+}
+
+HWY_INLINE FoldedVec LoadFolded(const double* partial) {
+  return {LoadHalves(partial), LoadHalves(partial + kLanes)};
+}
+HWY_INLINE void StoreFolded(const FoldedVec& f, double* partial) {
+  StoreHalves(f.weight, partial);
+  StoreHalves(f.value, partial + kLanes);
+}
+
+/// Groups of a span. The first leaves its sums to the second.
+inline constexpr int kSpanGroups = numerics::kSpanRows / kGroupRows;
+static_assert(kSpanGroups == 2);
+
+/// Takes the sums of a span of a tile up to group `index`. A span that is complete is joined with
+/// those before it as numerics::join_neighbours does, but one by one: like counting in binary,
+/// equal numbers of spans join as soon as there are two. The last one finds all that it needs, and
+/// pools. at: of the tile among the channels that are pooled.
+HWY_INLINE void JoinTile(FoldedVec* f, std::int32_t index, const Pooling& p, std::int64_t at) {
+  const std::int64_t level = 2 * (p.shape.last - p.shape.first);
+  double* partial = p.partial + 2 * at;
+  if (index % kSpanGroups != 0) {
+    partial += level;
+    for (std::int32_t spans = index / kSpanGroups; (spans & 1) != 0; spans >>= 1) {
+      for (int v = 0; v < kVectors; ++v) {
+        const FoldedVec before = LoadFolded(partial + 2 * v * kLanes);
+        f[v] = {Add(before.weight, f[v].weight), Add(before.value, f[v].value)};
+      }
+      partial += level;
+    }
+  }
+  if (index + 1 == p.shape.groups) {
+    for (int v = 0; v < kVectors; ++v)
+      hn::StoreU(PooledOf(f[v], p.shape.odd), F(), p.pooled + at + v * kLanes);
+    return;
+  }
   for (int v = 0; v < kVectors; ++v)
-    f[v].value = hn::Sub(f[v].value, anchor[v]);
+    StoreFolded(f[v], partial + 2 * v * kLanes);
 }
 
-/// A window of one group is pooled by it; else magic, weight and value go to `out`: [4][width].
-template <bool kOnly>
-HWY_INLINE void PutFolded(const FoldedVec& f, std::int64_t at, const PoolShape& shape,
-                          float* HWY_RESTRICT out) {
-  if constexpr (kOnly) {
-    hn::StoreU(PooledOf({f.value, f.value_rest}, {f.weight, f.weight_rest}, shape.odd), F(),
-               out + at);
-  } else {
-    const std::int64_t width = shape.last - shape.first;
-    hn::StoreU(f.magic, F(), out + at);
-    hn::StoreU(hn::Add(f.weight, f.weight_rest), F(), out + width + at);
-    hn::StoreU(f.value, F(), out + 2 * width + at);
-    hn::StoreU(f.value_rest, F(), out + 3 * width + at);
-  }
-}
-
-/// Scores beyond the limit are rare: kept apart, so that the common case keeps its registers.
-template <class R, bool kOnly>
-HWY_NOINLINE void FoldClamped(const RowGroup& g, std::int64_t c, const Largest* largest,
-                              const PoolShape& shape, float* HWY_RESTRICT out) {
-  Ahead nothing;
-  for (int v = 0; v < kTurn; ++v) {
-    FoldedVec f[1];
-    const std::int64_t at = c + v * kLanes;
-    FoldVectors<R, 1, 0, true>(g, at, largest + v, nothing, 0, f);
-    PutFolded<kOnly>(f[0], at - shape.first, shape, out);
-  }
-}
-
-/// One group; kCount is the number of its rows, or 0: ask the group.
-template <class R, int kCount, bool kOnly>
-void FoldGroup(const RowGroup& group, const PoolShape& shape, Ahead& ahead, bool last_group,
-               float* HWY_RESTRICT out) {
-  const F d;
-  const int lines = last_group ? R::kLines * 3 / 4 : R::kLines;  // the finish asks for the rest
-  for (std::int64_t c = shape.first; c < shape.last; c += R::kChannels) {
-    Largest largest[kTurn];
-    auto within = hn::Eq(hn::Zero(d), hn::Zero(d));
-    PLEAT_UNROLL(8)
-    for (int v = 0; v < kTurn; ++v) {
-      largest[v] = LargestOf<R, kCount>(group, c + v * kLanes);
-      within =
-          hn::And(within, hn::Le(hn::Abs(largest[v].score), hn::Set(d, numerics::kScoreLimit)));
+/// Folds and joins group `index`. Returns, as bits, the tiles in which a score is beyond_plain.
+template <Source kSource, int kCount>
+std::uint64_t FoldGroup(const RowGroup& group, std::int32_t index, const Pooling& p, Ahead& ahead) {
+  constexpr int kSize = kSource.dtype == DType::bf16 ? 2 : 4;
+  constexpr int kLines = 2 * kGroupRows * kLanes * kSize / 64;  // of a vector
+  // the finish asks for the rest of the last group's
+  const int lines = index + 1 == p.shape.groups ? kLines * 3 / 4 : kLines;
+  const std::int64_t width = p.shape.last - p.shape.first;
+  const VI most = hn::Set(I(), static_cast<std::int32_t>(numerics::bits_of(numerics::kPlainScore)));
+  const bool goes_on = index % kSpanGroups != 0;
+  std::uint64_t beyond = 0;
+  for (std::int64_t at = 0; at < width; at += kTileChannels) {
+    FoldedVec f[kVectors];  // pooling is long waits for short work: so it is of a tile at once
+    VI size = hn::Zero(I());
+    for (int v = 0; v < kVectors; ++v) {
+      f[v] = goes_on ? LoadFolded(p.partial + 2 * (at + v * kLanes)) : NoRows();
+      FoldRows<kSource, kCount>(group, p.shape.first + at + v * kLanes, ahead, lines, size, f[v]);
     }
-    if (HWY_UNLIKELY(!hn::AllTrue(d, within))) {
-      FoldClamped<R, kOnly>(group, c, largest, shape, out);
-      continue;
+    if (HWY_UNLIKELY(!hn::AllFalse(I(), hn::Gt(size, most)))) {
+      beyond |= std::uint64_t{1} << (at / kTileChannels);
     }
-    FoldedVec f[kTurn];
-    FoldVectors<R, kTurn, kCount, false>(group, c, largest, ahead, lines, f);
-    PLEAT_UNROLL(8)
-    for (int v = 0; v < kTurn; ++v)
-      PutFolded<kOnly>(f[v], c - shape.first + v * kLanes, shape, out);
+    JoinTile(f, index, p, at);
   }
+  return beyond;
 }
 
-using FoldGroupFunction = void (*)(const RowGroup&, const PoolShape&, Ahead&, bool,
-                                   float* HWY_RESTRICT);
+using FoldGroupFunction = std::uint64_t (*)(const RowGroup&, std::int32_t, const Pooling&, Ahead&);
 
-template <DType kDType, Rounding kRounding, bool kOnly>
+template <DType kDType, Rounding kRounding, bool kApe, bool kLate>
 FoldGroupFunction ChooseFold(const RowGroup& g) {
-  const bool full = g.rows == kGroupRows;
+  constexpr Source kSource{kDType, kRounding, kApe, kLate};
+  return g.rows == kGroupRows ? &FoldGroup<kSource, kGroupRows> : &FoldGroup<kSource, 0>;
+}
+
+template <DType kDType, Rounding kRounding>
+FoldGroupFunction ChooseFold(const RowGroup& g) {
   if constexpr (kRounding != Rounding::after_ape) {
-    if (g.source.late) {
-      using R = Rows<kDType, kRounding, Ape::late>;
-      return full ? &FoldGroup<R, kGroupRows, kOnly> : &FoldGroup<R, 0, kOnly>;
-    }
+    if (g.source.late) return ChooseFold<kDType, kRounding, true, true>(g);
   }
   if constexpr (kRounding != Rounding::before_ape) {
-    if (g.source.ape) {
-      using R = Rows<kDType, kRounding, Ape::saved>;
-      return full ? &FoldGroup<R, kGroupRows, kOnly> : &FoldGroup<R, 0, kOnly>;
-    }
+    if (g.source.ape) return ChooseFold<kDType, kRounding, true, false>(g);
   }
-  using R = Rows<kDType, kRounding, Ape::none>;
-  return full ? &FoldGroup<R, kGroupRows, kOnly> : &FoldGroup<R, 0, kOnly>;
+  return ChooseFold<kDType, kRounding, false, false>(g);
 }
 
-template <DType kDType, bool kOnly>
+template <DType kDType>
 FoldGroupFunction ChooseFold(const RowGroup& g) {
   switch (g.source.rounding) {
     case Rounding::none:
       break;
     case Rounding::before_ape:
-      return ChooseFold<kDType, Rounding::before_ape, kOnly>(g);
+      return ChooseFold<kDType, Rounding::before_ape>(g);
     case Rounding::after_ape:
-      return ChooseFold<kDType, Rounding::after_ape, kOnly>(g);
+      return ChooseFold<kDType, Rounding::after_ape>(g);
   }
-  return ChooseFold<kDType, Rounding::none, kOnly>(g);
+  return ChooseFold<kDType, Rounding::none>(g);
 }
 
-template <bool kOnly>
 FoldGroupFunction ChooseFold(const RowGroup& g) {
-  return g.source.dtype == DType::bf16 ? ChooseFold<DType::bf16, kOnly>(g)
-                                       : ChooseFold<DType::f32, kOnly>(g);
+  return g.source.dtype == DType::bf16 ? ChooseFold<DType::bf16>(g) : ChooseFold<DType::f32>(g);
 }
 
-/// A sum of 2^n terms as numerics::sum_neighbours adds them, taking them one by one: like counting
-/// in binary, equal partial sums join as soon as there are two.
-class NeighbourSum {
+/// numerics::join_neighbours of 2^n spans, taking them one by one.
+class SpanSum {
  public:
-  HWY_INLINE void Add(VD x, int index) {
-    for (; (index & 1) != 0; index >>= 1)
-      x = hn::Add(stack_[--depth_], x);
-    stack_[depth_++] = x;
+  HWY_INLINE void Add(const ScaledVec& span) {
+    ScaledVec sum = span;
+    for (int joined = count_++; (joined & 1) != 0; joined >>= 1)
+      sum = Joined(stack_[--depth_], sum);
+    stack_[depth_++] = sum;
   }
-  [[nodiscard]] HWY_INLINE VD Total() const { return stack_[0]; }
+  [[nodiscard]] HWY_INLINE const FoldedVec& Total() const { return stack_[0].sums; }
 
  private:
-  VD stack_[12];
+  ScaledVec stack_[12];
   int depth_ = 0;
+  int count_ = 0;
 };
 
-/// Sums of a vector of channels, its halves apart.
-struct NeighbourSums {
-  NeighbourSum low;
-  NeighbourSum high;
-
-  /// numerics::pair_of.
-  [[nodiscard]] HWY_INLINE PairVec Total() const {
-    const VF x = ToFloats(low.Total(), high.Total());
-    return {x,
-            ToFloats(hn::Sub(low.Total(), LowerDouble(x)), hn::Sub(high.Total(), UpperDouble(x)))};
+HWY_INLINE ScaleVec ScaleOf(const RowGroup& g, std::int64_t c) {
+  VF max = hn::Set(F(), -__builtin_inff());
+  VI size = hn::Zero(I());
+  for (int r = 0; r < g.rows; ++r) {
+    const VF score = Score(g.source, g, r, c).value;
+    max = Larger(score, max);
+    size = LargerSize(score, size);
   }
-};
-
-/// Joins the groups of a window: each is brought from its own scale to the largest's.
-/// kGroups is their number, or 0: `shape` says.
-template <int kGroups>
-void Combine(const float* HWY_RESTRICT partial, const PoolShape& shape,
-             float* HWY_RESTRICT pooled) {
-  const F d;
-  const int n = kGroups != 0 ? kGroups : shape.groups;
-  const std::int64_t width = shape.last - shape.first;
-  for (std::int64_t c = 0; c < width; c += kLanes) {
-    const auto part = [&](int g, int which) HWY_ATTR {
-      return hn::LoadU(d, partial + (kPartialFloats * g + which) * width + c);
-    };
-    VF top = hn::Set(d, __builtin_inff());
-    for (int g = 0; g < n; ++g)
-      top = hn::Min(top, part(g, 0));
-    NeighbourSums weight;
-    NeighbourSums value;
-    PLEAT_UNROLL(16)
-    for (int g = 0; g < n; ++g) {
-      const VF f = GroupFactor(part(g, 0), top);
-      const VF w = hn::Mul(f, part(g, 1));
-      const VF v = hn::Mul(f, part(g, 2));
-      const VF rest = hn::Mul(f, part(g, 3));
-      weight.low.Add(LowerDouble(w), g);
-      weight.high.Add(UpperDouble(w), g);
-      value.low.Add(hn::Add(LowerDouble(v), LowerDouble(rest)), g);
-      value.high.Add(hn::Add(UpperDouble(v), UpperDouble(rest)), g);
-    }
-    hn::StoreU(PooledOf(value.Total(), weight.Total(), shape.odd), d, pooled + c);
-  }
+  return ScaleOfGroup(max, hn::BitCast(F(), size));
 }
 
-void PoolWindow(const RowGroup* group, const PoolShape& shape, Ahead& ahead, float* partial,
-                float* pooled) {
-  if (shape.groups == 1) {
-    return ChooseFold<true>(*group)(*group, shape, ahead, true, pooled);
+/// Adds a group to those of its span before it.
+HWY_INLINE void AddScaledGroup(const RowGroup& g, std::int64_t c, ScaledVec& span) {
+  if (g.rows == 0) return;
+  const ScaleVec scale = ScaleOf(g, c);
+  const Halves n = ExponentOf(scale);
+  span.n = IfEqual(span.n, NoScaledRows().n, n, span.n);
+  FoldedVec f = IfEqual(span.n, n, span.sums, NoRows());
+  for (int r = 0; r < g.rows; ++r) {
+    const Halves z = WithinReach(Score(g.source, g, r, c).exact, scale);
+    AddRow(f, WeightOfScore(z, scale.magic), Kv(g.source, g, r, c));
   }
+  const ScaledVec both = Joined(span, {f, n});
+  span = {IfEqual(span.n, n, f, both.sums), both.n};
+}
+
+/// Pools channels c.. of a window, each group of each channel measured as its scores demand.
+void PoolScaled(const RowGroup* group, const PoolShape& shape, std::int64_t c, float* pooled) {
+  SpanSum sum;
+  for (std::int32_t first = 0; first < shape.groups; first += kSpanGroups) {
+    ScaledVec span = NoScaledRows();
+    for (std::int32_t i = first; i < std::min(first + kSpanGroups, shape.groups); ++i)
+      AddScaledGroup(group[i], c, span);
+    sum.Add(span);
+  }
+  hn::StoreU(PooledOf(sum.Total(), shape.odd), F(), pooled);
+}
+
+void PoolWindow(const RowGroup* group, const PoolShape& shape, Ahead& ahead, double* partial,
+                float* pooled) {
+  const Pooling pooling{shape, partial, pooled};
+  std::uint64_t beyond = 0;
   for (std::int32_t g = 0; g < shape.groups; ++g) {
-    float* out = partial + kPartialFloats * g * (shape.last - shape.first);
-    const FoldGroupFunction fold = ChooseFold<false>(group[g]);
+    const FoldGroupFunction fold = ChooseFold(group[g]);
     if (g + 1 < shape.groups) {
       Ahead own(group[g + 1], shape.first, shape.last);
-      fold(group[g], shape, own, false, out);
+      beyond |= fold(group[g], g, pooling, own);
     } else {
-      fold(group[g], shape, ahead, true, out);
+      beyond |= fold(group[g], g, pooling, ahead);
     }
   }
-  if (shape.groups == 16) return Combine<16>(partial, shape, pooled);
-  Combine<0>(partial, shape, pooled);
+  for (; beyond != 0; beyond &= beyond - 1) {
+    const std::int64_t tile = __builtin_ctzll(beyond) * kTileChannels;
+    for (std::int64_t c = tile; c < tile + kTileChannels; c += kLanes)
+      PoolScaled(group, shape, shape.first + c, pooled + c);
+  }
 }
 
 }  // namespace pleat::cpu::HWY_NAMESPACE

@@ -86,16 +86,10 @@ struct Turn {
 HWY_INLINE VD Normed(VD x, VD weight, const Turn& t) {
   return hn::Mul(hn::Mul(x, hn::Set(D64(), t.scale)), weight);
 }
-struct Halves {
-  VD low;
-  VD high;
-};
 HWY_INLINE Halves Normed(VF x, VF weight, const Turn& t) {
   const Halves y{Normed(LowerDouble(x), LowerDouble(weight), t),
                  Normed(UpperDouble(x), UpperDouble(weight), t)};
-  if (!t.round) return y;
-  const VF rounded = ToBf16(OddFloats(y.low, y.high));
-  return {LowerDouble(rounded), UpperDouble(rounded)};
+  return t.round ? Widened(ToBf16(OddFloats(y))) : y;
 }
 /// a * b - c * d and a * b + c * d: rope_even and rope_odd.
 HWY_INLINE VF Turned(const Halves& a, VF b, const Halves& c, VF d, bool minus) {
@@ -103,8 +97,8 @@ HWY_INLINE VF Turned(const Halves& a, VF b, const Halves& c, VF d, bool minus) {
     const VD cd = hn::Mul(c_, d_);
     return minus ? hn::MulSub(a_, b_, cd) : hn::MulAdd(a_, b_, cd);
   };
-  return OddFloats(half(a.low, LowerDouble(b), c.low, LowerDouble(d)),
-                   half(a.high, UpperDouble(b), c.high, UpperDouble(d)));
+  return OddFloats({half(a.low, LowerDouble(b), c.low, LowerDouble(d)),
+                    half(a.high, UpperDouble(b), c.high, UpperDouble(d))});
 }
 
 /// Norm and RoPE of the last `n` channels: vectors where they fit, numerics otherwise.
