@@ -214,11 +214,14 @@ ordered_json run_cpu_suite(const BenchOptions& o) {
   all.insert(all.end(), scaling.begin(), scaling.end());
   Arenas arenas = arenas_for(all);
 
-  ordered_json report = {{"recipe", name(*recipe)}, {"threads", exec.threads}};
+  ordered_json report = {{"recipe", name(*recipe)},
+                         {"threads", exec.threads},
+                         {"huge_pages", arenas.input.huge_pages()}};
   fmt::print(
-      "{} thread{}, recipe {}. limit: plain vector reads of the same bytes, in turn with the "
-      "calls\n\n",
-      exec.threads, exec.threads == 1 ? "" : "s", name(*recipe));
+      "{} thread{}, recipe {}, {} pages. limit: plain vector reads of as many bytes, in turn with "
+      "the calls\n\n",
+      exec.threads, exec.threads == 1 ? "" : "s", name(*recipe),
+      arenas.input.huge_pages() ? "huge" : "small");
   fmt::print("{:<8} {:<15} {:>7} {:>9} {:>8} {:>10} {:>10} {:>10} {:>7} {:>7} {:>8}  {:.0f} %\n",
              "geometry", "op", "windows", "read MiB", "written", "us p20", "us p50", "us p80",
              "GB/s", "limit", "of limit", 100 * kLimitTarget);

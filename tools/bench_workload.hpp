@@ -2,7 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <pleat/pleat.hpp>
 #include <string>
 #include <vector>
@@ -20,16 +23,24 @@ struct WorkloadShape {
 };
 
 /// Memory that workloads take turns in: filled with numbers once, never zeros, so that no call
-/// reads pages that the kernel has yet to give.
+/// reads pages that the kernel has yet to give. In huge pages if it gives those: with small ones,
+/// rows in pages of state are a measure of address translation.
 class Arena {
  public:
   explicit Arena(std::size_t bytes);
 
-  [[nodiscard]] std::uint8_t* data() { return buffer_.data(); }
-  [[nodiscard]] std::size_t size() const { return buffer_.size(); }
+  [[nodiscard]] std::uint8_t* data() { return data_.get(); }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  /// Whether the kernel was asked for huge pages and knows them; it may still give small ones.
+  [[nodiscard]] bool huge_pages() const { return huge_pages_; }
 
  private:
-  Buffer buffer_;
+  struct Free {
+    void operator()(std::uint8_t* p) const { std::free(p); }
+  };
+  std::unique_ptr<std::uint8_t, Free> data_;
+  std::size_t size_;
+  bool huge_pages_ = false;
 };
 
 /// Calls of one shape that together read much more memory than any cache holds, to be run in turn.

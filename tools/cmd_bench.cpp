@@ -20,11 +20,10 @@ namespace {
 constexpr const char* kAbout =
     "Measures each op and geometry against the machine's memory bandwidth.\n\n"
     "The cpu suite runs calls in turn over memory several times the size of the last-level cache,\n"
-    "and between them plain vector reads of as many bytes by the same threads: the read limit of\n"
-    "the same run. It prints the median with the 20th and 80th percentile, GB/s of rows read, the\n"
-    "share of the limit, whether the target of 70 % is met, and the speedup from one thread to "
-    "two\n"
-    "against its target of 1.8x.\n\n"
+    "in huge pages where the kernel gives them, and between them plain vector reads of as many\n"
+    "bytes by the same threads: the read limit of the same run. It prints the median with the\n"
+    "20th and 80th percentile, GB/s of rows read, the share of the limit, whether the target of\n"
+    "70 % is met, and the speedup from one thread to two against its target of 1.8x.\n\n"
     "The perf suite runs the workload table on the GPU: graph replays over buffers several times\n"
     "the L2, microseconds a call, with the pure read of as many bytes, the target, and what the\n"
     "hardware's approximate exp2 would save.";
