@@ -1,0 +1,270 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <pleat/pleat.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "support/draw_step.hpp"
+#include "support/gpu.hpp"
+#include "support/random.hpp"
+#include "support/rig.hpp"
+
+// Scores beyond 64, which no model has, leave the kernels' usual path: groups and spans of rows
+// then have scales of their own. On the GPU against the CPU, all bytes, for numbers of windows that
+// reach every way of laying warps over windows (src/cuda/hca.cuh) and with all, some or few such
+// scores.
+namespace pleat::test {
+namespace {
+
+constexpr std::int64_t kGroup = 8;  ///< rows
+
+struct Scores {
+  const char* name;
+  std::vector<float> levels;  ///< each row is around one of these
+  double single;              ///< chance that one row of a group, in one channel, has one of those
+  std::vector<float> singles;
+};
+
+const std::vector<float> kBeyond{65, -65, 100, -100, 300,   -300,   700,   -700,
+                                 80, -90, 300, 999,  1.0e6, -1.0e6, 3e30F, -3.0e30F};
+const std::vector<Scores> kScores{
+    {"plain", {0}, 0.002, {64, -64}},  // the last plain ones
+    {"few", {0}, 0.002, kBeyond},
+    {"some", {0}, 0.1, kBeyond},
+    {"high", {500}, 0, {}},
+    {"low", {-500}, 0.002, {-3.0e30F}},
+    {"by_row", {0, 0, 70, -70, 500, -500, 1.0e6F}, 0, {}},
+};
+
+struct Kind {
+  std::string name;
+  Geometry geometry;
+  RowFormat format;
+  Recipe recipe;
+  DType dtype;              ///< of state and projection
+  std::int64_t state_rows;  ///< of a page
+};
+
+void PrintTo(const Kind& k, std::ostream* out) {
+  *out << k.name;
+}
+
+std::vector<Kind> kinds() {
+  std::vector<Kind> out;
+  const auto add = [&](const std::string& name, const Geometry& g, RowFormat format,
+                       std::int64_t state_rows) {
+    for (const Recipe r : {Recipe::deepseek, Recipe::vllm, Recipe::vllm_triton, Recipe::sglang}) {
+      const auto n = std::to_string(static_cast<int>(r));
+      out.push_back({name + "_recipe" + n, g, format, r, DType::f32, state_rows});
+    }
+    out.push_back({name + "_bf16", g, format, Recipe::vllm, DType::bf16, state_rows});
+    // pages of any size: kernels of their own
+    out.push_back({name + "_generic", g, format, Recipe::sglang, DType::f32, state_rows + 3});
+  };
+  add("hca", Hca::value, RowFormat::fp8_mla, 8);
+  add("csa", Csa::value, RowFormat::bf16, 4);
+  add("indexer", Indexer::value, RowFormat::index_fp8, 4);
+  return out;
+}
+
+Layer layer_of(const Kind& k) {
+  LayerShape s;
+  s.compressor = {k.geometry, k.recipe, k.format, 1e-6F};
+  s.state = k.dtype;
+  s.projection = k.dtype;
+  s.positions = 6 * k.geometry.ratio;
+  return Layer(s);
+}
+
+EngineShape shape_of(const Kind& k) {
+  EngineShape s;
+  s.plan = true;  // it has its memory; ops are called with it and without
+  s.skipped = 0.05;
+  s.state_rows = k.state_rows;
+  s.cache_rows = 256 / k.geometry.ratio;
+  return s;
+}
+
+/// Rows of [kv | score].
+Bytes rows_of(std::int64_t rows, std::int64_t width, DType dtype, const Scores& s, Random& random) {
+  std::vector<float> x(static_cast<std::size_t>(rows * width));
+  const auto at = [&](std::int64_t row, std::int64_t i) { return x.begin() + row * width + i; };
+  const std::int64_t half = width / 2;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const float level = random.pick(s.levels);
+    for (std::int64_t i = 0; i < width; ++i) {
+      const auto u = static_cast<float>(static_cast<std::int32_t>(random.bits())) * 0x1p-31F;
+      *at(r, i) = i < half ? 2 * u : level + 8 * u;
+    }
+  }
+  for (std::int64_t r = 0; s.single > 0 && r < rows; r += kGroup) {
+    for (std::int64_t c = 0; c < half; ++c) {
+      if (!random.chance(s.single)) continue;
+      *at(r + random.below(std::min(kGroup, rows - r)), half + c) = random.pick(s.singles);
+    }
+  }
+  const auto size = static_cast<std::size_t>(size_of(dtype));
+  Bytes out(x.size() * size);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const auto word = std::bit_cast<std::uint32_t>(x[i]) >> (32 - 8 * size);
+    std::memcpy(out.data() + i * size, &word, size);  // bf16: cut off, which is as good here
+  }
+  return out;
+}
+
+/// Requests that close a window each: most with one token, some with half a window or all of it.
+std::vector<RequestSpan> closing_requests(const Geometry& g, std::int64_t windows,
+                                          std::int64_t positions, Random& random) {
+  std::vector<RequestSpan> out;
+  for (std::int64_t i = 0; i < windows; ++i) {
+    const std::int64_t end = random.between(1, positions / g.ratio) * g.ratio;
+    const std::int64_t tokens =
+        random.chance(0.08) ? random.pick<std::int64_t>({2, g.ratio / 2 + 1, g.ratio}) : 1;
+    out.push_back({end - tokens, tokens});
+  }
+  return out;
+}
+
+/// draw_step has few pages of history, many times each: takes any that the step does not write to.
+void spread_history(Step* step, std::int64_t pages, std::int64_t state_rows, Random& random) {
+  std::vector<bool> own(static_cast<std::size_t>(pages));
+  for (const StepToken& t : step->tokens) {
+    if (t.live) own[static_cast<std::size_t>(t.state_slot / state_rows)] = true;
+  }
+  std::vector<std::int32_t> others;
+  for (std::int32_t page = 0; page < pages; ++page) {
+    if (!own[static_cast<std::size_t>(page)]) others.push_back(page);
+  }
+  for (std::vector<std::int32_t>& of_request : step->block_table) {
+    for (std::int32_t& page : of_request) {
+      if (page >= 0 && !own[static_cast<std::size_t>(page)]) page = random.pick(others);
+    }
+  }
+}
+
+/// A batch that closes `windows` windows, on the GPU and on the CPU.
+class Compared {
+ public:
+  /// At least `tokens` tokens: padding, where requests have fewer.
+  Compared(const Kind& kind, const Layer& layer, std::int64_t windows, std::int64_t tokens)
+      : random_(hash_of(static_cast<std::uint64_t>(windows), 41, 41, 41)),
+        shape_(shape_of(kind)),
+        requests_(closing_requests(kind.geometry, windows, layer.shape().positions, random_)),
+        size_(size_of_rig(layer, tokens)),
+        gpu_(layer, shape_, size_, gpu_exec()),
+        cpu_(layer, shape_, size_, {Backend::cpu}),
+        no_cache_(gpu_.cache().size(), 0xFF),
+        no_rows_(gpu_.compressed().size(), 0xFF) {
+    Step step = draw_step(kind.geometry, shape_, size_, requests_, random_);
+    spread_history(&step, size_.state_pages, shape_.state_rows, random_);
+    for (Rig* r : {&gpu_, &cpu_})
+      r->load(step);
+  }
+
+  void fill(const Scores& scores) {
+    const std::int64_t width = cpu_.layer().geometry().row_width();
+    const DType dtype = cpu_.layer().shape().state;
+    const Bytes state =
+        rows_of(size_.state_pages * shape_.state_rows, width, dtype, scores, random_);
+    const Bytes projection = rows_of(size_.tokens, width, dtype, scores, random_);
+    for (Rig* r : {&gpu_, &cpu_}) {
+      r->memory().write(r->call.state.pages.data, state.data(), state.size());
+      r->memory().write(r->call.projection.data, projection.data(), projection.size());
+    }
+  }
+
+  void play(Op op, bool plan) {
+    SCOPED_TRACE(std::string("op ") + std::to_string(static_cast<int>(op)) +
+                 (plan ? " with a plan" : " without a plan"));
+    const bool pools = op == Op::compress;
+    const Bytes& nothing = pools ? no_rows_ : no_cache_;
+    for (Rig* r : {&cpu_, &gpu_}) {
+      const TensorView& output = pools ? r->call.compressed : r->call.cache;
+      r->memory().write(output.data, nothing.data(), nothing.size());
+      ASSERT_EQ(r->run(Op::plan).message(), "");
+      const PlanView view = r->call.plan;
+      if (!plan) r->call.plan = {};
+      const Status s = r->run(op);
+      r->call.plan = view;
+      ASSERT_EQ(s.message(), "");
+    }
+    const Bytes want = pools ? cpu_.compressed() : cpu_.cache();
+    const Bytes got = pools ? gpu_.compressed() : gpu_.cache();
+    ASSERT_TRUE(want != nothing);
+    const auto at = std::mismatch(want.begin(), want.end(), got.begin()).first - want.begin();
+    ASSERT_EQ(at, static_cast<std::ptrdiff_t>(want.size())) << "the first byte that differs";
+    ASSERT_TRUE(cpu_.state() == gpu_.state());
+  }
+
+ private:
+  [[nodiscard]] RigSize size_of_rig(const Layer& layer, std::int64_t tokens) const {
+    std::int64_t own = 0;
+    std::int64_t pages = 200;  // of history
+    for (const RequestSpan& r : requests_) {
+      own += r.tokens;
+      pages += r.tokens / shape_.state_rows + 2;
+    }
+    RigSize s =
+        rig_size(layer, shape_, std::max(own, tokens), static_cast<std::int64_t>(requests_.size()));
+    s.cache_pages = static_cast<std::int64_t>(requests_.size()) / shape_.cache_rows + 2;
+    s.state_pages = pages;
+    return s;
+  }
+
+  Random random_;
+  EngineShape shape_;
+  std::vector<RequestSpan> requests_;
+  RigSize size_;
+  Rig gpu_;
+  Rig cpu_;
+  Bytes no_cache_;
+  Bytes no_rows_;
+};
+
+class ScoreBytes : public GpuTestWith<Kind> {};
+
+// HCA on some 32 clusters: up to 32 windows eight warps share one, up to 64 four, up to 128 two.
+// 200 have a warp each, of 300 some come in a second phase. From 100 on compress_store with a plan
+// has a block for a window. Without a plan a cluster has 8 windows at once, and splits what is
+// left.
+TEST_P(ScoreBytes, AreTheCpus) {
+  const Layer layer = layer_of(GetParam());
+  for (const std::int64_t windows : {1, 2, 20, 50, 90, 128, 200, 300}) {
+    Compared c(GetParam(), layer, windows, 0);
+    for (const Scores& s : kScores) {
+      SCOPED_TRACE(std::to_string(windows) + " windows, scores " + s.name);
+      c.fill(s);
+      for (const Op op : {Op::compress_store, Op::compress, Op::step}) {
+        for (const bool plan : {true, false})
+          ASSERT_NO_FATAL_FAILURE(c.play(op, plan));
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ScoreBytes, ::testing::ValuesIn(kinds()),
+                         [](const auto& info) { return info.param.name; });
+
+class ScoreBytesOfBlocks : public GpuTest {};
+
+// A step has a block for a window from 400 windows' worth of tokens on; most are padding here.
+TEST_F(ScoreBytesOfBlocks, AreTheCpusOnAStep) {
+  const Kind kind{"", Hca::value, RowFormat::fp8_mla, Recipe::sglang, DType::bf16, 8};
+  const Layer layer = layer_of(kind);
+  Compared c(kind, layer, 150, 400 * Hca::value.ratio);
+  for (const Scores& s : kScores) {
+    SCOPED_TRACE(s.name);
+    c.fill(s);
+    ASSERT_NO_FATAL_FAILURE(c.play(Op::step, true));
+  }
+}
+
+}  // namespace
+}  // namespace pleat::test
