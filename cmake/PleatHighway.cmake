@@ -13,3 +13,14 @@ if(NOT PLEAT_HIGHWAY STREQUAL "OFF")
 endif()
 message(STATUS "pleat: Highway SIMD ${PLEAT_HAVE_HIGHWAY}")
 target_compile_definitions(pleat_flags INTERFACE PLEAT_HAVE_HIGHWAY=${PLEAT_HAVE_HIGHWAY})
+
+# Highway's NEON is built for the AES instructions, too, which no server's ARM lacks. Functions that
+# a compiler makes by itself, such as the constructor of a struct of vectors, have no such attribute
+# of their own, and g++ does not inline across the difference.
+if(PLEAT_HAVE_HIGHWAY AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+  if(NOT CMAKE_CXX_FLAGS MATCHES "-m(arch|cpu)=")
+    target_compile_options(pleat_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-march=armv8-a+crypto>)
+  endif()
+  # Where a vector is the sum's last one, its tag has no more use (numerics-inl.hpp, SumHalves).
+  target_compile_options(pleat_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-unused-parameter>)
+endif()
