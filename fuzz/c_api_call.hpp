@@ -69,7 +69,8 @@ inline bool extent_of(const pleat_tensor& t, std::int64_t* bytes) {
   for (std::int32_t i = 0; i < t.rank; ++i) {
     if (t.shape[i] == 0) last = -1;
   }
-  return !__builtin_mul_overflow(last + 1, kSizes[t.dtype], bytes);
+  return !__builtin_add_overflow(last, 1, &last) &&
+         !__builtin_mul_overflow(last, kSizes[t.dtype], bytes);
 }
 
 class FuzzCall {
