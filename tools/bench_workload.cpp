@@ -4,15 +4,10 @@
 
 #include <algorithm>
 #include <cstring>
-#include <new>
 #include <numeric>
 
 #include "tools/error.hpp"
 #include "tools/names.hpp"
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 namespace pleat::tools {
 namespace {
@@ -89,15 +84,8 @@ std::vector<std::int32_t> shuffled(std::int64_t n) {
 
 }  // namespace
 
-Arena::Arena(std::size_t bytes) : size_(bytes) {
-  constexpr std::size_t kHugePage = std::size_t{2} << 20;
+Arena::Arena(std::size_t bytes) : buffer_(bytes, PageSize::huge) {
   constexpr std::size_t kTile = std::size_t{1} << 20;
-  const std::size_t rounded = (bytes / kHugePage + 1) * kHugePage;
-  data_.reset(static_cast<std::uint8_t*>(std::aligned_alloc(kHugePage, rounded)));
-  if (!data_) throw std::bad_alloc();
-#if defined(__linux__)
-  huge_pages_ = madvise(data_.get(), rounded, MADV_HUGEPAGE) == 0;
-#endif
   Lcg random;
   const std::size_t tile = std::min(bytes, kTile) / sizeof(float) * sizeof(float);
   for (std::size_t i = 0; i < tile; i += sizeof(float)) {

@@ -2,10 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
 #include <pleat/pleat.hpp>
 #include <string>
 #include <vector>
@@ -29,18 +26,12 @@ class Arena {
  public:
   explicit Arena(std::size_t bytes);
 
-  [[nodiscard]] std::uint8_t* data() { return data_.get(); }
-  [[nodiscard]] std::size_t size() const { return size_; }
-  /// Whether the kernel was asked for huge pages and knows them; it may still give small ones.
-  [[nodiscard]] bool huge_pages() const { return huge_pages_; }
+  [[nodiscard]] std::uint8_t* data() { return buffer_.data(); }
+  [[nodiscard]] std::size_t size() const { return buffer_.size(); }
+  [[nodiscard]] bool huge_pages() const { return buffer_.huge_pages(); }
 
  private:
-  struct Free {
-    void operator()(std::uint8_t* p) const { std::free(p); }
-  };
-  std::unique_ptr<std::uint8_t, Free> data_;
-  std::size_t size_;
-  bool huge_pages_ = false;
+  Buffer buffer_;
 };
 
 /// Calls of one shape that together read much more memory than any cache holds, to be run in turn.

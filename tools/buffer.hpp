@@ -9,25 +9,47 @@
 #include <memory>
 #include <new>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace pleat::tools {
+
+/// Memory pages of a buffer: as they come, or 2 MiB if the kernel gives those.
+enum class PageSize { any, huge };
 
 /// Owned bytes that start on a 64-byte boundary, zeroed. Never null, not even when empty: an empty
 /// tensor is still a tensor that was given. The address survives a move.
 class Buffer {
  public:
   static constexpr std::size_t kAlignment = 64;
+  static constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
-  explicit Buffer(std::size_t bytes = 0) : size_(bytes) {
-    const std::size_t rounded = (bytes / kAlignment + 1) * kAlignment;
+  explicit Buffer(std::size_t bytes = 0, PageSize pages = PageSize::any) : size_(bytes) {
+    const std::size_t alignment = pages == PageSize::huge ? kHugePage : kAlignment;
+    const std::size_t rounded = (bytes / alignment + 1) * alignment;
     if (rounded < bytes) throw std::bad_alloc();
-    data_.reset(static_cast<std::uint8_t*>(std::aligned_alloc(kAlignment, rounded)));
+    data_.reset(static_cast<std::uint8_t*>(std::aligned_alloc(alignment, rounded)));
     if (!data_) throw std::bad_alloc();
+#if defined(__linux__)
+    if (pages == PageSize::huge) huge_pages_ = madvise(data_.get(), rounded, MADV_HUGEPAGE) == 0;
+#endif
     std::memset(data_.get(), 0, rounded);
   }
 
-  [[nodiscard]] std::uint8_t* data() { return data_.get(); }
-  [[nodiscard]] const std::uint8_t* data() const { return data_.get(); }
-  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::uint8_t* data() {
+    return data_.get();
+  }
+  [[nodiscard]] const std::uint8_t* data() const {
+    return data_.get();
+  }
+  [[nodiscard]] std::size_t size() const {
+    return size_;
+  }
+  /// Whether the kernel was asked for huge pages and knows them; it may still give small ones.
+  [[nodiscard]] bool huge_pages() const {
+    return huge_pages_;
+  }
 
  private:
   struct Free {
@@ -35,6 +57,7 @@ class Buffer {
   };
   std::unique_ptr<std::uint8_t, Free> data_;
   std::size_t size_ = 0;
+  bool huge_pages_ = false;
 };
 
 }  // namespace pleat::tools
