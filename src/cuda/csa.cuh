@@ -8,13 +8,20 @@
 #include "cuda/write_through.cuh"
 
 // Windows of one group (CSA and the indexer: 4 rows and the 4 before them). A warp folds two tiles,
-// 128 channels: a block has two windows of CSA, or eight of the indexer. While a row is normalised
-// and stored, the copies of the worker's next window are in flight.
+// 128 channels: a team of four warps has a window of CSA, of one warp a window of the indexer.
+// While a row is normalised and stored, the copies of the team's next window are in flight.
 namespace pleat::cuda {
 
 inline constexpr int kCsaWarps = 8;
 inline constexpr int kCsaThreads = 32 * kCsaWarps;
 inline constexpr int kWarpTiles = 2;
+
+template <class G>
+struct CsaTeam {
+  static constexpr int warps = G::tiles / kWarpTiles;
+  static constexpr int threads = 32 * warps;
+  static constexpr int teams = kCsaWarps / warps;  ///< of a block
+};
 
 /// Dynamic shared memory: the warps' tiles, the position bias of a row (where there is one), the
 /// windows that a block without a plan has found.
@@ -26,8 +33,7 @@ struct CsaMemory {
 
 template <class G>
 struct CsaShared {
-  static constexpr int workers = kCsaWarps * kWarpTiles / G::tiles;  ///< windows at once
-  float squares[2][workers][G::tiles];
+  float squares[2][CsaTeam<G>::teams][G::tiles];
 };
 
 /// A window and the two pages that hold its groups, when a page is a group.
@@ -68,17 +74,61 @@ __device__ __forceinline__ TileSource csa_source(const FoldParams& p, const CsaW
   return s;
 }
 
+/// A lane's part of the copies of the warp's two tiles, window after window.
+template <class G, class S, class P, int PageRows>
+struct CsaCopies {
+  const char* state_at;  ///< what the lane copies of a page's first row, in the special layout
+  const char* fresh_at;  ///< and of token 0
+  std::uint32_t to;
+  int channel;
+  int lane;
+
+  __device__ __forceinline__ CsaCopies(const FoldParams& p, std::uint32_t tiles, int first_tile,
+                                       int own_lane)
+      : state_at(static_cast<const char*>(p.state) + lane_bytes<G, S>(first_tile, own_lane)),
+        fresh_at(static_cast<const char*>(p.projection) + lane_bytes<G, P>(first_tile, own_lane)),
+        to(tiles),
+        channel(first_tile * kTileChannels),
+        lane(own_lane) {}
+
+  __device__ __forceinline__ void issue(const FoldParams& p, const CsaWindow& w, int t) const {
+    const std::uint32_t slot = to + t * kTileBytes;
+    if constexpr (PageRows > 0) {  // most tiles, with fewer instructions
+      const int fresh = p.projection != nullptr ? w.entry.fresh : 0;
+      if (fresh == 0 && w.entry.row > 0) {
+        constexpr int size = static_cast<int>(sizeof(S));
+        const auto at = [&](std::int32_t page) {
+          const std::int64_t bytes =
+              static_cast<std::int64_t>(page) * static_cast<std::int32_t>(p.page_stride) * size;
+          return reinterpret_cast<const S*>(state_at + bytes) + t * kTileChannels;
+        };
+        issue_rows<G, S, G::row_width>(at(w.page[0]), at(w.page[1]), slot, lane);
+        return;
+      }
+      if (fresh >= G::window && w.entry.row > 0) {
+        constexpr int row_bytes = G::row_width * static_cast<int>(sizeof(P));
+        const std::int64_t token = w.entry.token - (G::window - 1);
+        const auto* at =
+            reinterpret_cast<const P*>(fresh_at + token * row_bytes) + t * kTileChannels;
+        issue_rows<G, P, G::row_width>(at, at + G::ratio * G::row_width, slot, lane);
+        return;
+      }
+    }
+    const TileSource from = csa_source<G, PageRows>(p, w, channel + t * kTileChannels);
+    issue_tile<G, S, P, PageRows>(p, from, slot, lane);
+  }
+};
+
 /// Pools a settled tile.
-template <class G, bool Fast>
-__device__ __forceinline__ Two pool_tile(const FoldParams& p, const TileRows& rows,
-                                         bool first_window, Bias bias) {
+template <class G, bool Fast, class Rows>
+__device__ __forceinline__ Two pool_tile(const FoldParams& p, const Rows& rows, bool first_window,
+                                         Bias bias) {
   Sums sums{};
-  bool plain = true;
   Scales scales;
   if (first_window) [[unlikely]] {
-    fold_rows<G::ratio, Fast>(p.exp, rows, bias, true, sums, plain, &scales);
+    fold_rows<G::ratio, Fast>(p.exp, rows, bias, true, sums, scales);
   } else {
-    fold_rows<0, Fast>(p.exp, rows, bias, true, sums, plain, &scales);
+    fold_rows<0, Fast>(p.exp, rows, bias, true, sums, scales);
   }
   Two x;
 #pragma unroll
@@ -93,27 +143,20 @@ template <class G, class S, class P, int PageRows, int CacheRows, bool Fast>
 __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint4* dynamic,
                                             CsaShared<G>& sh) {
   static_assert(G::overlap && G::window == kGroupRows);
-  constexpr int warps = G::tiles / kWarpTiles;  // of a window
-  constexpr int workers = CsaShared<G>::workers;
-  const int tid = static_cast<int>(threadIdx.x);
-  const int lane = tid % 32;
-  const int warp = tid / 32;
-  const int first_tile = warp % warps * kWarpTiles;
+  using Team = CsaTeam<G>;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int team = warp / Team::warps;
+  const int first_tile = warp % Team::warps * kWarpTiles;
   const int channel = first_tile * kTileChannels;
   const std::uint32_t memory = shared_address(dynamic);
-  const std::uint32_t tile_at = memory + warp * kWarpTiles * kTileBytes;
-  const std::uint32_t ape_at = memory + CsaMemory::ape + first_tile * kTilePartBytes;
+  const std::uint32_t tiles = memory + warp * kWarpTiles * kTileBytes;
+  const std::uint32_t ape = memory + CsaMemory::ape + first_tile * kTilePartBytes;
   const Bias bias = bias_of(p);
   const bool rotates = first_tile + kWarpTiles == G::tiles;  // the second of the warp's tiles
   const bool finishes = p.output == Output::cache;
 
-  Two weight[kWarpTiles] = {};
-  if (finishes) {
-#pragma unroll
-    for (int t = 0; t < kWarpTiles; ++t)
-      weight[t] = norm_of(p, channel + t * kTileChannels + 2 * lane);
-  }
-  if (p.ape != nullptr && warp < G::tiles) {  // once for all workers
+  if (p.ape != nullptr && warp < G::tiles) {  // once for all teams
     issue_ape<G>(p, 0, warp * kTileChannels, memory + CsaMemory::ape + warp * kTilePartBytes, lane);
   }
   close_copies();
@@ -121,56 +164,27 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
 
   WindowList list;
   if (p.plan != nullptr) {
-    list = plan_windows(p, warp / warps * p.fold_blocks + block, p.fold_blocks * workers);
+    list = plan_windows(p, team * p.fold_blocks + block, p.fold_blocks * Team::teams);
   } else {
     auto* found = reinterpret_cast<PlanEntry*>(reinterpret_cast<char*>(dynamic) + CsaMemory::ape +
                                                (p.ape != nullptr ? CsaMemory::ape_bytes : 0));
-    list = scan_chunk<G>(p, block, warp / warps, workers, found);
+    list = scan_chunk<G>(p, block, team, Team::teams, found);
   }
-  const char* const state_at =
-      static_cast<const char*>(p.state) + lane_bytes<G, S>(first_tile, lane);
-  const char* const fresh_at =
-      static_cast<const char*>(p.projection) + lane_bytes<G, P>(first_tile, lane);
-  const auto issue = [&](const CsaWindow& w, int t) {
-    if constexpr (PageRows > 0) {  // most tiles, with fewer instructions
-      const int fresh = p.projection != nullptr ? w.entry.fresh : 0;
-      if (fresh == 0 && w.entry.row > 0) {
-        constexpr int size = static_cast<int>(sizeof(S));
-        const auto at = [&](std::int32_t page) {
-          const std::int64_t bytes =
-              static_cast<std::int64_t>(page) * static_cast<std::int32_t>(p.page_stride) * size;
-          return reinterpret_cast<const S*>(state_at + bytes) + t * kTileChannels;
-        };
-        issue_rows<G, S, G::row_width>(at(w.page[0]), at(w.page[1]), tile_at + t * kTileBytes,
-                                       lane);
-        return;
-      }
-      if (fresh >= G::window && w.entry.row > 0) {
-        constexpr int row_bytes = G::row_width * static_cast<int>(sizeof(P));
-        const std::int64_t token = w.entry.token - (G::window - 1);
-        const auto* at =
-            reinterpret_cast<const P*>(fresh_at + token * row_bytes) + t * kTileChannels;
-        issue_rows<G, P, G::row_width>(at, at + G::ratio * G::row_width, tile_at + t * kTileBytes,
-                                       lane);
-        return;
-      }
-    }
-    const TileSource from = csa_source<G, PageRows>(p, w, channel + t * kTileChannels);
-    issue_tile<G, S, P, PageRows>(p, from, tile_at + t * kTileBytes, lane);
-  };
-
+  const CsaCopies<G, S, P, PageRows> copies(p, tiles, first_tile, lane);
   std::int32_t index = list.first;
   CsaWindow now{};
   CsaWindow next{};
   PlanEntry after{};  // asked for a window ahead, as its pages are
   if (index < list.count) now = csa_window<G, PageRows>(p, list.head[0]);
-#pragma unroll
+#pragma unroll 1
   for (int t = 0; t < kWarpTiles; ++t) {
-    if (index < list.count) issue(now, t);
+    if (index < list.count) copies.issue(p, now, t);
     close_copies();
   }
-  wait_for_copies<kWarpTiles>();
-  __syncthreads();  // the position bias is there
+  if (bias != Bias::none) {
+    wait_for_copies<kWarpTiles>();
+    __syncthreads();  // the position bias is there
+  }
   if (index + list.stride < list.count) next = csa_window<G, PageRows>(p, list.head[1]);
   if (index + 2 * list.stride < list.count) after = list.entries[index + 2 * list.stride];
   std::uint32_t side = 0;
@@ -183,14 +197,15 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
     Two x[kWarpTiles];
 #pragma unroll 1
     for (int t = 0; t < kWarpTiles; ++t) {
-      const TileRows rows{tile_at + t * kTileBytes, ape_at + t * kTilePartBytes, lane};
       wait_for_copies<kWarpTiles - 1>();
       __syncwarp();
-      const Bias left = settle<S, P>(rows.at, rows.ape, fresh_from, bias, lane);
+      Bias left;
+      const auto rows = Settler<S, P, kTileRowBytes>::settle(
+          tiles + t * kTileBytes, ape + t * kTilePartBytes, fresh_from, bias, lane, left);
       const Two pooled = pool_tile<G, Fast>(p, rows, entry.row == 0, left);
       if (p.writes_through) [[unlikely]] {
         write_through<G, S, P>(p, entry, 0, channel + t * kTileChannels, fresh_from, rows,
-                               left == Bias::early);
+                               left == Bias::early, lane);
       }
       if (t == 0) {
         x[0] = pooled;
@@ -198,7 +213,7 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
         x[1] = pooled;
       }
       __syncwarp();  // every lane has read its part
-      if (index + list.stride < list.count) issue(next, t);
+      if (index + list.stride < list.count) copies.issue(p, next, t);
       close_copies();
     }
     now = next;
@@ -213,21 +228,23 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
       }
       continue;
     }
+    Two weight[kWarpTiles];
     float squares[G::tiles];
 #pragma unroll
     for (int t = 0; t < kWarpTiles; ++t) {
+      weight[t] = norm_of(p, channel + t * kTileChannels + 2 * lane);
       if (p.recipe.pooled_bf16) x[t] = rounded(x[t]);
       squares[t] = tile_squares(x[t]);
     }
-    if constexpr (warps > 1) {
+    if constexpr (Team::warps > 1) {
       if (lane == 0) {
-        sh.squares[side][warp / warps][first_tile] = squares[0];
-        sh.squares[side][warp / warps][first_tile + 1] = squares[1];
+        sh.squares[side][team][first_tile] = squares[0];
+        sh.squares[side][team][first_tile + 1] = squares[1];
       }
-      barrier_of(1 + warp / warps, 32 * warps);  // of the window's
+      barrier_of(1 + team, Team::threads);
 #pragma unroll
       for (int i = 0; i < G::tiles; ++i)
-        squares[i] = sh.squares[side][warp / warps][i];
+        squares[i] = sh.squares[side][team][i];
     }
     if (late.kv_slot < 0) continue;
     finish_two_tiles<G, CacheRows>(p, x, squares, weight, late, first_tile, lane);
@@ -237,7 +254,8 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
 template <class G, class S, class P, int PageRows, int CacheRows, bool Fast>
 __global__ void __launch_bounds__(kCsaThreads, 2) csa_kernel(const __grid_constant__ FoldParams p) {
   __shared__ CsaShared<G> sh;
-  extern __shared__ uint4 dynamic[];
+  extern __shared__ uint4 dynamic_memory[];
+  uint4* const dynamic = aligned_dynamic(dynamic_memory);
   const int block = static_cast<int>(blockIdx.x);
   if (block < p.fold_blocks) {
     fold_groups<G, S, P, PageRows, CacheRows, Fast>(p, block, dynamic, sh);

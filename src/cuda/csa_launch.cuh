@@ -10,12 +10,10 @@ namespace pleat::cuda {
 inline constexpr int kCsaPageRows = 4;    ///< state pages of the special layout
 inline constexpr int kCsaCacheRows = 64;  ///< rows of a cache page of 256 tokens
 
-inline constexpr int kCsaSharedLimit =
-    CsaMemory::ape + CsaMemory::ape_bytes + CsaMemory::found_bytes;
-
-inline int csa_shared(const FoldParams& p) {
-  return CsaMemory::ape + (p.ape != nullptr ? CsaMemory::ape_bytes : 0) +
-         (p.plan == nullptr ? CsaMemory::found_bytes : 0);
+/// Dynamic shared memory of a launch.
+constexpr int csa_shared(bool biased, bool planned) {
+  return kSharedAlignment + CsaMemory::ape + (biased ? CsaMemory::ape_bytes : 0) +
+         (planned ? 0 : CsaMemory::found_bytes);
 }
 
 template <class G, class S, class P, int PageRows, int CacheRows>
@@ -23,10 +21,11 @@ cudaError_t launch_csa_layout(const FoldParams& p, const FoldTuning& t, cudaStre
   auto* kernel = t.fast ? csa_kernel<G, S, P, PageRows, CacheRows, true>
                         : csa_kernel<G, S, P, PageRows, CacheRows, false>;
   static PerDevice<cudaError_t> ready[2];
-  const cudaError_t e = ready[t.fast].get([&] { return allow_shared(kernel, kCsaSharedLimit); });
+  const cudaError_t e =
+      ready[t.fast].get([&] { return allow_shared(kernel, csa_shared(true, false)); });
   if (e != cudaSuccess) return e;
-  return launch(kernel, t.fold_blocks + t.save_blocks, kCsaThreads, 1, csa_shared(p), t.chained,
-                stream, p);
+  return launch(kernel, t.fold_blocks + t.save_blocks, kCsaThreads, 1,
+                csa_shared(p.ape != nullptr, p.plan != nullptr), t.chained, stream, p);
 }
 
 template <class G, class S>

@@ -6,38 +6,40 @@
 
 #include "cuda/csa_launch.cuh"
 
-// A step of CSA and of its indexer in one launch. Blocks in the order in which they are wanted: the
-// folds, main's first as they are the longest, then the blocks that save state rows.
+// A step of CSA and of its indexer in one launch. Blocks in the order in which they
+// are wanted: the folds, main's first as they are the longest, then the blocks that save state
+// rows.
 namespace pleat::cuda {
-
-/// A function of its own: inlined beside two folds, the copies' registers would spill the folds'.
-template <class G, class S, class P>
-__device__ __noinline__ void save_apart(const FoldParams& p, int index, int blocks,
-                                        SaveItem* found) {
-  wait_for_predecessor();
-  save_rows<G, S, P, kCsaThreads>(p, index, blocks, found);
-}
 
 template <class S, class P, int PageRows, int CacheRows, bool Fast>
 __global__ void __launch_bounds__(kCsaThreads, 2)
     csa_pair_kernel(const __grid_constant__ FoldParams main,
                     const __grid_constant__ FoldParams indexer, int main_save_blocks) {
-  __shared__ CsaShared<Csa> main_shared;
-  __shared__ CsaShared<Indexer> indexer_shared;
-  extern __shared__ uint4 dynamic[];
+  union Shared {
+    CsaShared<Csa> main;
+    CsaShared<Indexer> indexer;
+  };
+  __shared__ Shared shared;
+  extern __shared__ uint4 dynamic_memory[];
+  uint4* const dynamic = aligned_dynamic(dynamic_memory);
   const int folds = main.fold_blocks + indexer.fold_blocks;
   const int block = static_cast<int>(blockIdx.x);
-  auto* found = reinterpret_cast<SaveItem*>(dynamic);
   if (block < main.fold_blocks) {
-    fold_groups<Csa, S, P, PageRows, CacheRows, Fast>(main, block, dynamic, main_shared);
+    fold_groups<Csa, S, P, PageRows, CacheRows, Fast>(main, block, dynamic, shared.main);
   } else if (block < folds) {
     fold_groups<Indexer, S, P, PageRows, CacheRows, Fast>(indexer, block - main.fold_blocks,
-                                                          dynamic, indexer_shared);
-  } else if (block < folds + main_save_blocks) {
-    save_apart<Csa, S, P>(main, block - folds, main_save_blocks, found);
+                                                          dynamic, shared.indexer);
   } else {
-    const int before = folds + main_save_blocks;
-    save_apart<Indexer, S, P>(indexer, block - before, static_cast<int>(gridDim.x) - before, found);
+    wait_for_predecessor();
+    const int save = block - folds;
+    auto* found = reinterpret_cast<SaveItem*>(dynamic);
+    if (save < main_save_blocks) {
+      save_rows<Csa, S, P, kCsaThreads>(main, save, main_save_blocks, found);
+    } else {
+      save_rows<Indexer, S, P, kCsaThreads>(indexer, save - main_save_blocks,
+                                            static_cast<int>(gridDim.x) - folds - main_save_blocks,
+                                            found);
+    }
   }
   let_successor_start();
 }
@@ -50,12 +52,15 @@ cudaError_t launch_pair_layout(const FoldParams& main, const FoldTuning& main_tu
   auto* kernel = fast ? csa_pair_kernel<S, P, PageRows, CacheRows, true>
                       : csa_pair_kernel<S, P, PageRows, CacheRows, false>;
   static PerDevice<cudaError_t> ready[2];
-  const cudaError_t e = ready[fast].get([&] { return allow_shared(kernel, kCsaSharedLimit); });
+  const cudaError_t e =
+      ready[fast].get([&] { return allow_shared(kernel, csa_shared(true, false)); });
   if (e != cudaSuccess) return e;
   const int blocks = main_tuning.fold_blocks + indexer_tuning.fold_blocks +
                      main_tuning.save_blocks + indexer_tuning.save_blocks;
-  return launch(kernel, blocks, kCsaThreads, 1, std::max(csa_shared(main), csa_shared(indexer)),
-                main_tuning.chained, stream, main, indexer, main_tuning.save_blocks);
+  const bool biased = main.ape != nullptr || indexer.ape != nullptr;
+  const bool planned = main.plan != nullptr && indexer.plan != nullptr;
+  return launch(kernel, blocks, kCsaThreads, 1, csa_shared(biased, planned), main_tuning.chained,
+                stream, main, indexer, main_tuning.save_blocks);
 }
 
 /// The special kernel serves only two calls that both have its layout.

@@ -21,6 +21,15 @@ __device__ __forceinline__ std::uint32_t shared_address(const void* p) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(p));
 }
 
+/// Dynamic shared memory from a 128-byte boundary on, for which launch() leaves room: copies whose
+/// rows straddle the 128-byte lines of shared memory take up to a tenth longer, and where dynamic
+/// memory starts depends on what lies before it.
+inline constexpr int kSharedAlignment = 128;
+__device__ __forceinline__ uint4* aligned_dynamic(uint4* dynamic) {
+  const std::uint32_t past = shared_address(dynamic) % kSharedAlignment;
+  return dynamic + (kSharedAlignment - past) % kSharedAlignment / sizeof(uint4);
+}
+
 /// Copies 16 bytes to shared memory without passing a register or L1; the issuing thread waits for
 /// its own copies with wait_for_copies().
 __device__ __forceinline__ void copy_stream16(std::uint32_t shared, const void* global) {
@@ -85,8 +94,9 @@ __device__ __forceinline__ void let_successor_start() {
 
 #if __CUDA_ARCH__ >= 900
 
+/// Relaxed: what peers must see before is fenced by who wrote it.
 __device__ __forceinline__ void cluster_arrive() {
-  asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+  asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
 }
 __device__ __forceinline__ void cluster_wait() {
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
@@ -119,6 +129,7 @@ __device__ __forceinline__ void put_to_peer(std::uint32_t peer_slot, float value
       "r"(__float_as_uint(value)), "r"(peer_barrier)
       : "memory");
 }
+
 __device__ __forceinline__ void barrier_wait(std::uint64_t* bar, std::uint32_t parity) {
   asm volatile(
       "{\n"

@@ -10,8 +10,8 @@ namespace pleat::cuda {
 
 using numerics::Folded;
 
-/// Weights and weighted values of two channels of a lane, summed. Where scores are plain, which
-/// they are in any model, there is nothing else to them: their scale n is 0.
+/// Weights and weighted values of two channels of a lane, summed; and the scales they are measured
+/// by. Where scores are plain, which they are in any model, those are 0.
 struct Sums {
   double weight[2];
   double value[2];
@@ -49,14 +49,14 @@ __device__ __forceinline__ void weights_at(const numerics::ExpTable& table, doub
 inline constexpr int kAtOnce = 2;
 
 /// A row's scores with what is added to them before pooling.
-template <Bias When>
-__device__ __forceinline__ Two score_of(const TileRows& rows, int r, const Two& bias) {
+template <Bias When, class Rows>
+__device__ __forceinline__ Two score_of(const Rows& rows, int r, const Two& bias) {
   const Two s = rows.score(r);
   if (When != Bias::early) return s;
   return {{s.v[0] + bias.v[0], s.v[1] + bias.v[1]}};
 }
-template <Bias When>
-__device__ __forceinline__ Two bias_of_row(const TileRows& rows, int r) {
+template <Bias When, class Rows>
+__device__ __forceinline__ Two bias_of_row(const Rows& rows, int r) {
   if (When == Bias::none) return {};
   return rows.bias(r);
 }
@@ -71,10 +71,11 @@ __device__ __forceinline__ float channel_of(const Two& x, int c) {
 }
 
 /// Adds a group that is not of its span's scale, or has scores beyond kPlainScore, as
-/// src/reference/fold.cpp does. A function of its own, so that it takes no room from the others.
-template <int First, bool Fast, Bias When>
-__device__ __noinline__ ScaledSums fold_apart(TileRows rows, Sums span, Scales scales) {
-  constexpr numerics::ExpTable table = numerics::kExpTable;
+/// src/reference/fold.cpp does. Loops stay loops: no model comes here, and what it needs of
+/// registers and code must not be taken from the others.
+template <int First, bool Fast, Bias When, class Rows>
+__device__ __forceinline__ void fold_apart(const numerics::ExpTable& table, const Rows& rows,
+                                           bool empty, Sums& span, Scales& scales) {
 #pragma unroll 1
   for (int c = 0; c < 2; ++c) {
     bool beyond = false;
@@ -90,9 +91,11 @@ __device__ __noinline__ ScaledSums fold_apart(TileRows rows, Sums span, Scales s
     numerics::GroupScale scale{};
     if (beyond) scale = numerics::scale_of_group(max);
     const std::int32_t n = numerics::exponent_of(scale);
-    Folded before{c == 0 ? span.weight[0] : span.weight[1], c == 0 ? span.value[0] : span.value[1],
-                  c == 0 ? scales.n[0] : scales.n[1]};
-    if (before.n == numerics::kNoRows) before.n = n;
+    const Folded before{c == 0 ? span.weight[0] : span.weight[1],
+                        c == 0 ? span.value[0] : span.value[1],
+                        empty    ? n
+                        : c == 0 ? scales.n[0]
+                                 : scales.n[1]};
     Folded sums = before;
     if (before.n != n) sums = {0.0, 0.0, n};
 #pragma unroll 1
@@ -115,45 +118,29 @@ __device__ __noinline__ ScaledSums fold_apart(TileRows rows, Sums span, Scales s
       scales.n[1] = sums.n;
     }
   }
-  return {span, scales};
 }
 
-/// Adds rows First..7 of a settled tile to a span. `plain`: all before were; if it does not stay
-/// so, `scales` has what the span's sums are measured by. `empty`: the span has no rows yet, and
-/// its sums are 0.
-template <int First, bool Fast, Bias When>
-__device__ __forceinline__ void fold_rows(const numerics::ExpTable& table, const TileRows& rows,
-                                          bool empty, Sums& span, bool& plain, Scales* scales) {
-  float score[kGroupRows][2];
+/// Adds rows First..7 of a settled tile to a span. \p empty: the span has no rows yet, its sums are
+/// 0 and its scales nothing. Whether all scores are plain is known with the last row: what was
+/// summed as if they were is thrown away where they are not.
+template <int First, bool Fast, Bias When, class Rows>
+__device__ __forceinline__ void fold_rows(const numerics::ExpTable& table, const Rows& rows,
+                                          bool empty, Sums& span, Scales& scales) {
+  Sums sums = span;
   float sizes[2] = {0.0F, 0.0F};
-#pragma unroll
-  for (int r = First; r < kGroupRows; ++r) {
-    const Two bias = bias_of_row<When>(rows, r);
-    const Two s = score_of<When>(rows, r, bias);
-#pragma unroll
-    for (int c = 0; c < 2; ++c) {
-      score[r][c] = s.v[c];
-      sizes[c] = larger_or_nan(sizes[c], fabsf(channel_score<When>(s.v[c], bias.v[c]).value));
-    }
-  }
-  if (!plain || !(larger_or_nan(sizes[0], sizes[1]) <= numerics::kPlainScore)) [[unlikely]] {
-    Scales before = *scales;
-    if (plain || empty) before.n[0] = before.n[1] = empty ? numerics::kNoRows : 0;
-    plain = false;
-    const ScaledSums now = fold_apart<First, Fast, When>(rows, span, before);
-    span = now.sums;
-    *scales = now.scales;
-    return;
-  }
 #pragma unroll
   for (int first = First; first < kGroupRows; first += kAtOnce) {
     double weight[2 * kAtOnce];
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i) {
-      const Two bias = When == Bias::late ? rows.bias(first + i) : Two{};
+      const Two bias = bias_of_row<When>(rows, first + i);
+      const Two s = score_of<When>(rows, first + i, bias);
 #pragma unroll
-      for (int c = 0; c < 2; ++c)
-        weight[2 * i + c] = channel_score<When>(score[first + i][c], bias.v[c]).exact;
+      for (int c = 0; c < 2; ++c) {
+        const numerics::Score z = channel_score<When>(s.v[c], bias.v[c]);
+        sizes[c] = larger_or_nan(sizes[c], fabsf(z.value));
+        weight[2 * i + c] = z.exact;
+      }
     }
     weights_at<Fast>(table, weight, numerics::kRoundMagic);
 #pragma unroll
@@ -161,24 +148,30 @@ __device__ __forceinline__ void fold_rows(const numerics::ExpTable& table, const
       const Two x = rows.value(first + i);
 #pragma unroll
       for (int c = 0; c < 2; ++c) {
-        span.weight[c] = span.weight[c] + weight[2 * i + c];
-        span.value[c] =
-            numerics::fused(weight[2 * i + c], static_cast<double>(x.v[c]), span.value[c]);
+        sums.weight[c] = sums.weight[c] + weight[2 * i + c];
+        sums.value[c] =
+            numerics::fused(weight[2 * i + c], static_cast<double>(x.v[c]), sums.value[c]);
       }
     }
   }
+  const bool scaled = !empty && (scales.n[0] | scales.n[1]) != 0;
+  if (scaled || !(larger_or_nan(sizes[0], sizes[1]) <= numerics::kPlainScore)) [[unlikely]] {
+    fold_apart<First, Fast, When>(table, rows, empty, span, scales);
+    return;
+  }
+  span = sums;
+  if (empty) scales = {};
 }
 
-template <int First, bool Fast>
-__device__ __forceinline__ void fold_rows(const numerics::ExpTable& table, const TileRows& rows,
-                                          Bias when, bool empty, Sums& span, bool& plain,
-                                          Scales* scales) {
+template <int First, bool Fast, class Rows>
+__device__ __forceinline__ void fold_rows(const numerics::ExpTable& table, const Rows& rows,
+                                          Bias when, bool empty, Sums& span, Scales& scales) {
   if (when == Bias::none) {
-    fold_rows<First, Fast, Bias::none>(table, rows, empty, span, plain, scales);
+    fold_rows<First, Fast, Bias::none>(table, rows, empty, span, scales);
   } else if (when == Bias::early) {
-    fold_rows<First, Fast, Bias::early>(table, rows, empty, span, plain, scales);
+    fold_rows<First, Fast, Bias::early>(table, rows, empty, span, scales);
   } else [[unlikely]] {
-    fold_rows<First, Fast, Bias::late>(table, rows, empty, span, plain, scales);
+    fold_rows<First, Fast, Bias::late>(table, rows, empty, span, scales);
   }
 }
 

@@ -12,12 +12,11 @@ namespace pleat::cuda {
 inline constexpr int kHcaPageRows = 8;   ///< state pages of the special layout
 inline constexpr int kHcaCacheRows = 2;  ///< rows of a cache page of 256 tokens
 
-inline constexpr int kHcaSharedLimit =
-    HcaMemory::ape + HcaMemory::ape_bytes + HcaMemory::found_bytes;
-
-inline int hca_shared(const FoldParams& p) {
-  return HcaMemory::ape + (p.ape != nullptr ? HcaMemory::ape_bytes : 0) +
-         (p.plan == nullptr ? HcaMemory::found_bytes : 0);
+/// Dynamic shared memory of a launch.
+template <class Memory>
+constexpr int hca_shared(bool biased, bool planned) {
+  return kSharedAlignment + Memory::ape + (biased ? Memory::ape_bytes : 0) +
+         (planned ? 0 : Memory::found_bytes);
 }
 
 /// What the first launch of a kernel finds out: its shared memory raised, and how many clusters the
@@ -31,7 +30,7 @@ struct Resident {
 template <class Kernel>
 Resident resident_clusters(Kernel* kernel, int cluster, int shared) {
   Resident r;
-  r.error = allow_shared(kernel, kHcaSharedLimit);
+  r.error = allow_shared(kernel, hca_shared<HcaClusterMemory>(true, false));
   if (r.error != cudaSuccess) return r;
   cudaLaunchAttribute attribute{};
   attribute.id = cudaLaunchAttributeClusterDimension;
@@ -48,43 +47,47 @@ Resident resident_clusters(Kernel* kernel, int cluster, int shared) {
   return r;
 }
 
-template <class S, class P, int PageRows, int CacheRows, int Cluster, bool Fast>
-cudaError_t launch_hca_kernel(const FoldParams& p, const FoldTuning& t, cudaStream_t stream) {
-  auto* kernel = hca_kernel<Hca, S, P, PageRows, CacheRows, Cluster, Fast>;
-  const int shared = hca_shared(p);
+template <class S, class P, int PageRows, int CacheRows, bool Fast>
+cudaError_t launch_hca_clusters(const FoldParams& p, const FoldTuning& t, cudaStream_t stream) {
+  auto* kernel = hca_kernel<Hca, S, P, PageRows, CacheRows, 8, Fast>;
+  const bool biased = p.ape != nullptr;
+  static PerDevice<Resident> resident[2];  // without and with a position bias
+  const Resident& r = resident[biased].get([&] {
+    return resident_clusters(kernel, t.cluster, hca_shared<HcaClusterMemory>(biased, true));
+  });
+  if (r.error != cudaSuccess) return r.error;
   FoldParams q = p;
-  if constexpr (Cluster > 1) {
-    static PerDevice<Resident> resident[2];  // without and with a position bias
-    const bool biased = p.ape != nullptr;
-    const Resident& r = resident[biased].get([&] {
-      return resident_clusters(kernel, Cluster,
-                               HcaMemory::ape + (biased ? HcaMemory::ape_bytes : 0));
-    });
-    if (r.error != cudaSuccess) return r.error;
-    if (p.plan != nullptr && r.clusters > 0) {
-      // clusters that wait for others to end would double the time, so they take turns; on a decode
-      // step, where the rows to save are most of the work, fewer, for those to start at once
-      const int saving = p.tokens <= kSaveUnasked ? t.save_blocks / Cluster : 0;
-      const int place = r.clusters - saving > r.clusters / 4 ? r.clusters - saving : r.clusters / 4;
-      q.fold_blocks = std::min(t.fold_blocks, place * Cluster);
-    }
-  } else {
-    static PerDevice<cudaError_t> ready;
-    const cudaError_t e = ready.get([&] { return allow_shared(kernel, kHcaSharedLimit); });
-    if (e != cudaSuccess) return e;
+  if (p.plan != nullptr && r.clusters > 0) {
+    // clusters that wait for others to end would double the time, so they take turns; on a decode
+    // step, where the rows to save are most of the work, fewer, for those to start at once
+    const int saving = p.tokens <= kFewTokens ? t.save_blocks / t.cluster : 0;
+    const int place = r.clusters - saving > r.clusters / 4 ? r.clusters - saving : r.clusters / 4;
+    q.fold_blocks = std::min(t.fold_blocks, place * t.cluster);
   }
-  return launch(kernel, q.fold_blocks + t.save_blocks, kHcaThreads, Cluster, shared, t.chained,
-                stream, q);
+  return launch(kernel, q.fold_blocks + t.save_blocks, kHcaThreads, t.cluster,
+                hca_shared<HcaClusterMemory>(biased, p.plan != nullptr), t.chained, stream, q);
+}
+
+template <class S, class P, int PageRows, int CacheRows, bool Fast>
+cudaError_t launch_hca_blocks(const FoldParams& p, const FoldTuning& t, cudaStream_t stream) {
+  auto* kernel = hca_kernel<Hca, S, P, PageRows, CacheRows, 1, Fast>;
+  static PerDevice<cudaError_t> ready;
+  const cudaError_t e =
+      ready.get([&] { return allow_shared(kernel, hca_shared<HcaBlockMemory>(true, false)); });
+  if (e != cudaSuccess) return e;
+  return launch(kernel, t.fold_blocks + t.save_blocks, kHcaThreads, 1,
+                hca_shared<HcaBlockMemory>(p.ape != nullptr, p.plan != nullptr), t.chained, stream,
+                p);
 }
 
 template <class S, class P, int PageRows, int CacheRows>
 cudaError_t launch_hca_layout(const FoldParams& p, const FoldTuning& t, cudaStream_t stream) {
-  if (t.cluster == 8) {
-    return t.fast ? launch_hca_kernel<S, P, PageRows, CacheRows, 8, true>(p, t, stream)
-                  : launch_hca_kernel<S, P, PageRows, CacheRows, 8, false>(p, t, stream);
+  if (t.cluster > 1) {
+    return t.fast ? launch_hca_clusters<S, P, PageRows, CacheRows, true>(p, t, stream)
+                  : launch_hca_clusters<S, P, PageRows, CacheRows, false>(p, t, stream);
   }
-  return t.fast ? launch_hca_kernel<S, P, PageRows, CacheRows, 1, true>(p, t, stream)
-                : launch_hca_kernel<S, P, PageRows, CacheRows, 1, false>(p, t, stream);
+  return t.fast ? launch_hca_blocks<S, P, PageRows, CacheRows, true>(p, t, stream)
+                : launch_hca_blocks<S, P, PageRows, CacheRows, false>(p, t, stream);
 }
 
 template <class S>

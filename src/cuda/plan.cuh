@@ -13,7 +13,9 @@
 namespace pleat::cuda {
 
 inline constexpr int kPlanThreads = 1024;
-inline constexpr int kPlanTokens = 4;  ///< tokens a thread looks at in one sweep, neighbours
+/// Tokens a thread looks at in one sweep, neighbours: one after the other, so of few tokens each
+/// gets a thread of its own.
+inline constexpr int kPlanTokens = 4;
 
 struct PlanParams {
   PlanHeader* header;
@@ -26,7 +28,7 @@ struct PlanParams {
 /// Counts of a stretch: closing in the low half, saves in the high half; both fit 2^20 and more.
 using PlanCounts = std::uint64_t;
 
-template <class G, int Cluster>
+template <class G, int Cluster, int Tokens>
 __global__ void __launch_bounds__(kPlanThreads)
     plan_kernel(const __grid_constant__ FoldParams p, const __grid_constant__ PlanParams out) {
   constexpr int warps = kPlanThreads / 32;
@@ -37,18 +39,18 @@ __global__ void __launch_bounds__(kPlanThreads)
   const int lane = tid % 32;
   const int warp = tid / 32;
   const int rank = Cluster > 1 ? static_cast<int>(blockIdx.x) : 0;
-  const int sweep = static_cast<int>(blockDim.x) * kPlanTokens;
+  const int sweep = static_cast<int>(blockDim.x) * Tokens;
   PlanCounts carried = 0;
   std::uint32_t side = 0;
 #pragma unroll 1
   for (std::int64_t start = 0; start < p.tokens;
        start += static_cast<std::int64_t>(sweep) * Cluster) {
-    const std::int64_t first = start + static_cast<std::int64_t>(rank) * sweep + tid * kPlanTokens;
-    std::int64_t position[kPlanTokens];
-    std::int64_t slot[kPlanTokens];
-    std::int32_t request[kPlanTokens];
+    const std::int64_t first = start + static_cast<std::int64_t>(rank) * sweep + tid * Tokens;
+    std::int64_t position[Tokens];
+    std::int64_t slot[Tokens];
+    std::int32_t request[Tokens];
 #pragma unroll
-    for (int k = 0; k < kPlanTokens; ++k) {
+    for (int k = 0; k < Tokens; ++k) {
       const bool in = first + k < p.tokens;
       slot[k] = in ? p.state_slots[first + k] : -1;
       position[k] = in ? p.positions[first + k] : 0;
@@ -58,7 +60,7 @@ __global__ void __launch_bounds__(kPlanThreads)
     std::uint32_t saved = 0;
     PlanCounts mine = 0;
 #pragma unroll
-    for (int k = 0; k < kPlanTokens; ++k) {
+    for (int k = 0; k < Tokens; ++k) {
       if (slot[k] < 0) continue;
       const auto t = static_cast<std::int32_t>(first + k);
       if ((position[k] + 1) % G::ratio == 0) {
@@ -111,7 +113,7 @@ __global__ void __launch_bounds__(kPlanThreads)
     auto at_entry = static_cast<std::uint32_t>(place);
     auto at_save = static_cast<std::uint32_t>(place >> 32);
 #pragma unroll
-    for (int k = 0; k < kPlanTokens; ++k) {
+    for (int k = 0; k < Tokens; ++k) {
       const auto t = static_cast<std::int32_t>(first + k);
       if ((closing >> k & 1U) != 0) {
         out.entries[at_entry++] = {t, request[k], static_cast<std::int32_t>(position[k] / G::ratio),

@@ -11,7 +11,7 @@ namespace {
 inline constexpr int kSaveThreads = 128;
 
 template <class G, class S, class P>
-__global__ void __launch_bounds__(kSaveThreads, 8)
+__global__ void __launch_bounds__(kSaveThreads, 6)
     save_kernel(const __grid_constant__ FoldParams p) {
   __shared__ SaveItem found[kSaveThreads];
   wait_for_predecessor();

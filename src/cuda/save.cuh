@@ -8,26 +8,22 @@
 // State rows of the step's tokens, by blocks of their own. What the fold writes is left out.
 namespace pleat::cuda {
 
-/// Up to so many tokens, every projection row is asked for before it is known whether it is saved:
-/// on a decode step all are, and the way is one latency shorter.
-inline constexpr std::int32_t kSaveUnasked = 512;
-
 struct SaveItem {
   std::int32_t token;
   unsigned halves;
 };
 
-/// How `Threads` threads copy rows of geometry G.
+/// How `Threads` threads copy rows of geometry G: a thread has four quads of channels in flight, of
+/// one row or of several.
 template <class G, int Threads>
 struct SaveShape {
   static constexpr int quads = G::row_width / 4;
   static constexpr int per_row = quads < Threads ? quads : Threads;  ///< threads
   static constexpr int row_quads = quads / per_row;                  ///< of a thread
-  static constexpr int pass_quads = row_quads < 2 ? row_quads : 2;   ///< in flight
-  static constexpr int passes = row_quads / pass_quads;
-  static constexpr int together = Threads / per_row;  ///< rows side by side
-  static constexpr int deep = 2 / pass_quads;         ///< and one after the other, in flight
+  static constexpr int together = Threads / per_row;                 ///< rows side by side
+  static constexpr int deep = 4 / row_quads;  ///< and one after the other, in flight
   static constexpr int rows = together * deep;
+  static_assert(row_quads * deep == 4 && per_row % 32 == 0 && rows <= 32);
 };
 
 /// Four channels as they lie in memory: 16 bytes of fp32, or 8 of bf16.
@@ -41,9 +37,10 @@ __device__ __forceinline__ uint4 load_quad(const void* from, std::int64_t elemen
   }
 }
 
+/// \p ape: what is added to them, if anything is.
 template <class S, class P>
 __device__ __forceinline__ void save_quad(const FoldParams& p, std::int64_t to, const uint4& raw,
-                                          const float4* ape) {
+                                          bool biased, const float4& ape) {
   Two x[2];
   if constexpr (sizeof(P) == 4) {
     x[0] = {{__uint_as_float(raw.x), __uint_as_float(raw.y)}};
@@ -52,10 +49,9 @@ __device__ __forceinline__ void save_quad(const FoldParams& p, std::int64_t to, 
     x[0] = widened(raw.x);
     x[1] = widened(raw.y);
   }
-  if (ape != nullptr) {
-    const float4 a = __ldg(ape);
-    x[0] = {{x[0].v[0] + a.x, x[0].v[1] + a.y}};
-    x[1] = {{x[1].v[0] + a.z, x[1].v[1] + a.w}};
+  if (biased) {
+    x[0] = {{x[0].v[0] + ape.x, x[0].v[1] + ape.y}};
+    x[1] = {{x[1].v[0] + ape.z, x[1].v[1] + ape.w}};
   }
   if constexpr (sizeof(S) == 4) {
     *reinterpret_cast<float4*>(static_cast<float*>(p.state) + to) = {x[0].v[0], x[0].v[1],
@@ -79,59 +75,72 @@ struct SaveList {
 };
 
 /// Copies the rows first.. of a list, SaveShape::rows every `step`. By Threads threads, of which
-/// this is `tid`.
+/// this is `tid`. In each warp a lane finds out about a row, all of them at once, while the rows
+/// are on their way.
 template <class G, class S, class P, int Threads>
 __device__ __forceinline__ void copy_rows(const FoldParams& p, int tid, std::int32_t first,
                                           std::int32_t step, const SaveList& list) {
   using Shape = SaveShape<G, Threads>;
+  constexpr unsigned all_lanes = 0xFFFFFFFFU;
+  const int lane = tid % 32;
   const int in_row = tid % Shape::per_row;
   const int row = tid / Shape::per_row;
   const bool early_ape = p.ape != nullptr && !p.recipe.ape_when_pooled;
+  const auto channel = [&](int q) { return 4 * (q * Shape::per_row + in_row); };
 #pragma unroll 1
   for (std::int32_t i = first; i < list.count; i += step) {
-#pragma unroll 1
-    for (int pass = 0; pass < Shape::passes; ++pass) {
-      uint4 raw[Shape::deep][Shape::pass_quads];
-      std::int32_t token[Shape::deep];
-      std::int64_t slot[Shape::deep];
-      std::int64_t position[Shape::deep];
-      const auto channel = [&](int q) {
-        return 4 * ((pass * Shape::pass_quads + q) * Shape::per_row + in_row);
-      };
+    const std::int32_t at = i + lane;
+    const std::int32_t own = lane < Shape::rows && at < list.count ? list.token(at) : -1;
+    uint4 raw[Shape::deep][Shape::row_quads];
 #pragma unroll
-      for (int k = 0; k < Shape::deep; ++k) {
-        const std::int32_t at = i + k * Shape::together + row;
-        token[k] = row < Shape::together && at < list.count ? list.token(at) : -1;
-        slot[k] = -1;
-        if (token[k] < 0) continue;
+    for (int k = 0; k < Shape::deep; ++k) {
+      const std::int32_t token = __shfl_sync(all_lanes, own, k * Shape::together + row);
+      if (token < 0) continue;
 #pragma unroll
-        for (int q = 0; q < Shape::pass_quads; ++q) {
-          raw[k][q] = load_quad<P>(p.projection, token[k] * p.projection_stride + channel(q));
-        }
-        slot[k] = p.state_slots[token[k]];
-        position[k] = p.positions[token[k]];
+      for (int q = 0; q < Shape::row_quads; ++q)
+        raw[k][q] = load_quad<P>(p.projection, token * p.projection_stride + channel(q));
+    }
+    std::int64_t slot = -1;
+    std::int64_t position = 0;
+    std::int32_t request = 0;
+    if (own >= 0) {
+      slot = p.state_slots[own];
+      position = p.positions[own];
+      request = p.token_to_req[own];
+    }
+    // The bias waits for the position alone, while it is found out whether the row is saved.
+    const std::int64_t in_ape = slot < 0 ? 0 : position % G::ratio * p.ape_stride - G::state_width;
+    float4 bias[Shape::deep][Shape::row_quads];
+#pragma unroll
+    for (int k = 0; k < Shape::deep; ++k) {
+      const float* ape = p.ape + __shfl_sync(all_lanes, in_ape, k * Shape::together + row);
+#pragma unroll
+      for (int q = 0; q < Shape::row_quads; ++q) {
+        if (!early_ape || channel(q) < G::state_width) continue;
+        bias[k][q] = __ldg(reinterpret_cast<const float4*>(ape + channel(q)));
       }
+    }
+    unsigned mask = 0;
+    std::int64_t to = 0;
+    if (slot >= 0) {
+      mask = G::overlap ? 3U : 1U;
+      if (list.found != nullptr) {
+        mask = list.found[at].halves;
+      } else if (!list.whole) {
+        mask = halves_to_save<G>(p, own, request, position);
+      }
+      to = slot_row(p, slot);
+    }
 #pragma unroll
-      for (int k = 0; k < Shape::deep; ++k) {
-        if (slot[k] < 0) continue;
-        unsigned mask = G::overlap ? 3U : 1U;
-        if (list.found != nullptr) {
-          mask = list.found[i + k * Shape::together + row].halves;
-        } else if (!list.whole) {
-          mask = halves_to_save<G>(p, token[k], p.token_to_req[token[k]], position[k]);
-        }
-        if (mask == 0) continue;
-        const std::int64_t to = slot_row(p, slot[k]);
-        const float* ape = p.ape + position[k] % G::ratio * p.ape_stride;
+    for (int k = 0; k < Shape::deep; ++k) {
+      const int from = k * Shape::together + row;
+      const unsigned halves = __shfl_sync(all_lanes, mask, from);
+      const std::int64_t there = __shfl_sync(all_lanes, to, from);
 #pragma unroll
-        for (int q = 0; q < Shape::pass_quads; ++q) {
-          const int c = channel(q);
-          if ((mask >> c % G::state_width / G::head_dim & 1U) == 0) continue;
-          const bool biased = early_ape && c >= G::state_width;
-          save_quad<S, P>(
-              p, to + c, raw[k][q],
-              biased ? reinterpret_cast<const float4*>(ape + c - G::state_width) : nullptr);
-        }
+      for (int q = 0; q < Shape::row_quads; ++q) {
+        const int c = channel(q);
+        if ((halves >> c % G::state_width / G::head_dim & 1U) == 0) continue;
+        save_quad<S, P>(p, there + c, raw[k][q], early_ape && c >= G::state_width, bias[k][q]);
       }
     }
   }
@@ -142,32 +151,31 @@ __device__ __forceinline__ void copy_rows(const FoldParams& p, int tid, std::int
 template <class G, class S, class P, int Threads>
 __device__ __forceinline__ void save_rows(const FoldParams& p, std::int32_t index,
                                           std::int32_t blocks, SaveItem* found) {
+  constexpr std::int32_t rows = SaveShape<G, Threads>::rows;
   __shared__ std::int32_t count;
   const int tid = static_cast<int>(threadIdx.x);
-  constexpr std::int32_t rows = SaveShape<G, Threads>::rows;
   const std::int32_t listed =
-      p.tokens > kSaveUnasked && p.saves != nullptr ? p.plan->saves : kEveryLiveToken;
-  SaveList list{nullptr, nullptr, p.tokens, false};
-  if (listed >= 0) list = {p.saves, nullptr, listed, !p.writes_through};
-  const bool looks = p.tokens > kSaveUnasked && listed < 0;  // a token a thread, then copies
+      p.tokens > kFewTokens && p.saves != nullptr ? p.plan->saves : kEveryLiveToken;
+  // Of few tokens every row is asked for before it is known whether it is saved: on a decode step
+  // all are, and the way is one latency shorter.
+  if (p.tokens <= kFewTokens || listed >= 0) {
+    SaveList list{nullptr, nullptr, p.tokens, false};
+    if (listed >= 0) list = {p.saves, nullptr, listed, !p.writes_through};
+    copy_rows<G, S, P, Threads>(p, tid, index * rows, blocks * rows, list);
+    return;
+  }
 #pragma unroll 1
-  for (std::int32_t start = index * Threads; !looks || start < p.tokens;
-       start += blocks * Threads) {
-    if (looks) {
-      const std::int32_t t = start + tid;
-      if (tid == 0) count = 0;
-      __syncthreads();
-      unsigned mask = 0;
-      if (t < p.tokens && p.state_slots[t] >= 0) {
-        mask = halves_to_save<G>(p, t, p.token_to_req[t], p.positions[t]);
-      }
-      if (mask != 0) found[atomicAdd(&count, 1)] = {t, mask};  // rows are independent: any order
-      __syncthreads();
-      list = {nullptr, found, count, false};
+  for (std::int32_t start = index * Threads; start < p.tokens; start += blocks * Threads) {
+    const std::int32_t t = start + tid;  // a token a thread, then copies
+    if (tid == 0) count = 0;
+    __syncthreads();
+    unsigned mask = 0;
+    if (t < p.tokens && p.state_slots[t] >= 0) {
+      mask = halves_to_save<G>(p, t, p.token_to_req[t], p.positions[t]);
     }
-    copy_rows<G, S, P, Threads>(p, tid, looks ? 0 : index * rows, looks ? rows : blocks * rows,
-                                list);
-    if (!looks) break;
+    if (mask != 0) found[atomicAdd(&count, 1)] = {t, mask};  // rows are independent: any order
+    __syncthreads();
+    copy_rows<G, S, P, Threads>(p, tid, 0, rows, {nullptr, found, count, false});
     __syncthreads();
   }
 }

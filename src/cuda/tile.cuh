@@ -167,10 +167,9 @@ __device__ __forceinline__ void issue_ape(const FoldParams& p, int first_row, in
   }
 }
 
-/// The two channels of a lane in row r of a tile in shared memory.
+/// The two channels at an address in shared memory.
 template <class T>
-__device__ __forceinline__ Two read_two(std::uint32_t part, int r, int lane) {
-  const auto at = part + static_cast<std::uint32_t>(r * kTileRowBytes + lane * 2 * sizeof(T));
+__device__ __forceinline__ Two read_two(std::uint32_t at) {
   if constexpr (sizeof(T) == 4) {
     const float2 x = shared_float2(at);
     return {{x.x, x.y}};
@@ -188,62 +187,72 @@ __device__ __forceinline__ Bias bias_of(const FoldParams& p) {
   return p.recipe.ape_when_pooled ? Bias::late : Bias::early;
 }
 
-/// What settle() returns of a tile that it leaves as it is, and whether it does: rows of one kind,
-/// in floats.
-template <class S, class P>
-__device__ __forceinline__ bool is_settled(int fresh_from, Bias bias, Bias& left) {
-  left = fresh_from >= kGroupRows && bias == Bias::early ? Bias::none : bias;
-  return sizeof(S) == 4 && sizeof(P) == 4 &&
-         (bias != Bias::early || fresh_from >= kGroupRows || fresh_from <= 0);
-}
+/// A tile in shared memory, as floats, two channels a lane: what the state would hold, but for the
+/// position bias where that is yet to be added.
+template <int ApePitch>
+struct TileRows {
+  std::uint32_t at;  ///< of the lane in row 0
+  std::uint32_t ape;
+
+  __device__ __forceinline__ Two score(int r) const {
+    return read_two<float>(at + static_cast<std::uint32_t>(r * kTileRowBytes));
+  }
+  __device__ __forceinline__ Two value(int r) const {
+    return read_two<float>(at + static_cast<std::uint32_t>(kTilePartBytes + r * kTileRowBytes));
+  }
+  __device__ __forceinline__ Two bias(int r) const {
+    return read_two<float>(ape + static_cast<std::uint32_t>(r * ApePitch));
+  }
+};
 
 /// Makes of the copies, in place, what the state would hold of them, as floats: position bias in
-/// the scores of this step's rows, bf16 widened or rounded to. Returns what is left to add.
-template <class S, class P>
-__device__ __forceinline__ Bias settle(std::uint32_t tile, std::uint32_t ape, int fresh_from,
-                                       Bias bias, int lane) {
-  constexpr bool floats = sizeof(S) == 4 && sizeof(P) == 4;
-  const bool early = bias == Bias::early;
-  Bias left;
-  if (is_settled<S, P>(fresh_from, bias, left)) [[likely]]
-    return left;
-  const std::uint32_t own = static_cast<std::uint32_t>(lane) * 8;
+/// the scores of this step's rows, bf16 widened or rounded to. Tiles whose rows are all of one
+/// kind, and floats, stay as they are.
+template <class S, class P, int ApePitch>
+struct Settler {
+  using Rows = TileRows<ApePitch>;
+  static constexpr bool floats = sizeof(S) == 4 && sizeof(P) == 4;
+
+  /// \p left: when the bias that is left is added.
+  __device__ __forceinline__ static Rows settle(std::uint32_t tile, std::uint32_t ape,
+                                                int fresh_from, Bias bias, int lane, Bias& left) {
+    const std::uint32_t own = static_cast<std::uint32_t>(lane) * 8;
+    const Rows rows{tile + own, ape + own};
+    const bool early = bias == Bias::early;
+    left = fresh_from >= kGroupRows && early ? Bias::none : bias;
+    if (floats && (!early || fresh_from >= kGroupRows || fresh_from <= 0)) [[likely]]
+      return rows;
+    left = early ? Bias::none : bias;
 #pragma unroll 1
-  for (int r = 0; r < kGroupRows; ++r) {
-    const bool fresh = r >= fresh_from;
-    if (floats && !fresh) continue;
-    const std::uint32_t at = tile + static_cast<std::uint32_t>(r * kTileRowBytes);
-    Two score = fresh ? read_two<P>(tile, r, lane) : read_two<S>(tile, r, lane);
-    if (early && fresh) {
-      const Two a = read_two<float>(ape, r, lane);
-      score = {{score.v[0] + a.v[0], score.v[1] + a.v[1]}};
-    }
-    if constexpr (!floats) {
-      Two value = fresh ? read_two<P>(tile + kTilePartBytes, r, lane)
-                        : read_two<S>(tile + kTilePartBytes, r, lane);
-      if (fresh) {
-        score = kept<S>(score);
-        value = kept<S>(value);
+    for (int r = 0; r < kGroupRows; ++r) {
+      const bool fresh = r >= fresh_from;
+      if (floats && !fresh) continue;
+      const auto at = static_cast<std::uint32_t>(r * kTileRowBytes);
+      Two score = fresh ? copied<P>(tile + at, lane) : copied<S>(tile + at, lane);
+      if (early && fresh) {
+        const Two a = rows.bias(r);
+        score = {{score.v[0] + a.v[0], score.v[1] + a.v[1]}};
       }
-      __syncwarp();  // a bf16 row lies where other lanes' floats go
-      put_shared_float2(at + kTilePartBytes + own, value.v[0], value.v[1]);
+      if constexpr (!floats) {
+        Two value = fresh ? copied<P>(tile + kTilePartBytes + at, lane)
+                          : copied<S>(tile + kTilePartBytes + at, lane);
+        if (fresh) {
+          score = kept<S>(score);
+          value = kept<S>(value);
+        }
+        __syncwarp();  // a bf16 row lies where other lanes' floats go
+        put_shared_float2(rows.at + kTilePartBytes + at, value.v[0], value.v[1]);
+      }
+      put_shared_float2(rows.at + at, score.v[0], score.v[1]);
     }
-    put_shared_float2(at + own, score.v[0], score.v[1]);
+    return rows;
   }
-  return early ? Bias::none : bias;
-}
 
-/// A settled tile.
-struct TileRows {
-  std::uint32_t at;
-  std::uint32_t ape;  ///< of the tile's rows
-  int lane;
-
-  __device__ __forceinline__ Two score(int r) const { return read_two<float>(at, r, lane); }
-  __device__ __forceinline__ Two value(int r) const {
-    return read_two<float>(at + kTilePartBytes, r, lane);
+ private:
+  template <class T>
+  __device__ __forceinline__ static Two copied(std::uint32_t row, int lane) {
+    return read_two<T>(row + static_cast<std::uint32_t>(lane) * 2 * sizeof(T));
   }
-  __device__ __forceinline__ Two bias(int r) const { return read_two<float>(ape, r, lane); }
 };
 
 }  // namespace pleat::cuda

@@ -7,4 +7,7 @@ namespace pleat::cuda {
 /// Tokens that a block without a plan looks through for closing ones.
 inline constexpr int kScanThreads = 128;
 
+/// Up to so many tokens, a step is more likely decode than prefill.
+inline constexpr int kFewTokens = 512;
+
 }  // namespace pleat::cuda

@@ -106,7 +106,7 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
   }
   if (op == Op::save_state || op == Op::step) {
     // rows that a block writes at once: SaveShape. All blocks at once, if folds leave some room
-    const std::int64_t save_rows = std::max<std::int64_t>(1, 2048 / g.row_width());
+    const std::int64_t save_rows = (op == Op::step ? 4096 : 2048) / g.row_width();
     const std::int64_t places = std::int64_t{2} * device.multiprocessors;
     const std::int64_t most = std::max(places - t.fold_blocks, places / 4);
     const std::int64_t blocks = std::min(divide_up(tokens, save_rows), most);

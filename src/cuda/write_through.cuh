@@ -62,11 +62,10 @@ __device__ __forceinline__ std::int32_t token_that_replaces(const FoldParams& p,
 /// Writes what the fold of one tile has to: \p first is the tile's first row in the window, \p
 /// channel its first channel. By a whole warp, from a settled tile; \p unbiased: its scores still
 /// lack the position bias that the state has.
-template <class G, class S, class P>
+template <class G, class S, class P, class Rows>
 __device__ __forceinline__ void write_through(const FoldParams& p, const PlanEntry& e, int first,
-                                              int channel, int fresh_from, const TileRows& rows,
-                                              bool unbiased) {
-  const int lane = rows.lane;
+                                              int channel, int fresh_from, const Rows& rows,
+                                              bool unbiased, int lane) {
   const std::int64_t position =
       static_cast<std::int64_t>(e.row) * G::ratio + G::ratio - G::window + first + lane;
   std::int32_t token = -1;

@@ -64,17 +64,28 @@ PLEAT_HD float quotient(float a, float b) {
 #endif
 }
 
+/// 1 / x, correctly rounded, for |x| from 2^-125 to 2^125 (and infinite x, on the host). On a GPU
+/// __frcp_rn would look for what lies beyond, in a branch that costs more than the rest:
+/// tests/cuda/rounding_test.cpp holds these steps to the host's quotient.
 PLEAT_HD float reciprocal(float x) {
 #if defined(__CUDA_ARCH__)
-  return __frcp_rn(x);
+  float r;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+  return __fmaf_rn(r, -__fmaf_rn(r, x, -1.0F), r);
 #else
   return 1.0F / x;
 #endif
 }
 
+/// The square root, correctly rounded, for x from 2^-125 to 2^127 (and infinite x, on the host);
+/// the same as above holds.
 PLEAT_HD float root(float x) {
 #if defined(__CUDA_ARCH__)
-  return __fsqrt_rn(x);
+  float r;
+  asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+  const float g = x * r;
+  const float h = r * 0.5F;
+  return __fmaf_rn(__fmaf_rn(-g, g, x), h, g);
 #else
   return std::sqrt(x);
 #endif

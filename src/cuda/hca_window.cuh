@@ -1,0 +1,100 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "cuda/fold.cuh"
+#include "cuda/tokens.cuh"
+
+// Where the groups of an HCA window lie, and their copies to a warp's slots of shared memory.
+namespace pleat::cuda {
+
+inline constexpr int kHcaWarps = 8;
+inline constexpr int kHcaThreads = 32 * kHcaWarps;
+inline constexpr int kSpanGroups = numerics::kSpanRows / kGroupRows;
+
+/// Tokens of this step among the last rows of a window.
+__device__ __forceinline__ int fresh_of(const FoldParams& p, const PlanEntry& e) {
+  return p.projection != nullptr ? e.fresh : 0;
+}
+
+/// Rows of a group from this one on are tokens of this step.
+template <class G>
+__device__ __forceinline__ int fresh_from(const FoldParams& p, const PlanEntry& e, int group) {
+  return G::window - fresh_of(p, e) - group * kGroupRows;
+}
+
+/// Whether a group's copies come with its rows' position bias.
+template <class G>
+__device__ __forceinline__ bool needs_bias(const FoldParams& p, Bias bias, const PlanEntry& e,
+                                           int group) {
+  return bias == Bias::late || (bias == Bias::early && fresh_from<G>(p, e, group) < kGroupRows);
+}
+
+/// The page of a group of a window, where a page is a group and its rows come from the state.
+template <class G, int PageRows>
+__device__ __forceinline__ std::int32_t page_of(const FoldParams& p, const PlanEntry& e,
+                                                int group) {
+  if constexpr (PageRows == kGroupRows) {
+    if (fresh_from<G>(p, e, group) > 0) {
+      return p.block_table[e.request * p.table_stride +
+                           static_cast<std::int64_t>(e.row) * G::groups + group];
+    }
+  }
+  return 0;
+}
+
+/// Where a group's rows of a window are, from channel \p channel on.
+template <class G, int PageRows>
+__device__ __forceinline__ TileSource source_of(const FoldParams& p, const PlanEntry& e,
+                                                std::int32_t page, int group, int channel) {
+  const int first = group * kGroupRows;
+  TileSource s{};
+  s.fresh_from = fresh_from<G>(p, e, group);
+  const std::int64_t token = static_cast<std::int64_t>(e.token) - (G::window - 1) + first;
+  s.fresh = token * step_stride<G, PageRows>(p) + channel;
+  s.previous = channel + (PageRows > 0 ? page * p.page_stride : 0);
+  s.request = e.request;
+  s.position = static_cast<std::int64_t>(e.row) * G::ratio + first;
+  return s;
+}
+
+/// A lane's part of the copies of one tile, window after window.
+template <class G, class S, class P, int PageRows>
+struct HcaCopies {
+  const char* state_at;  ///< what the lane copies of a page's first row, in the special layout
+  const char* fresh_at;  ///< and of token 0
+  int tile;
+  int lane;
+
+  __device__ __forceinline__ HcaCopies(const FoldParams& p, int own_tile, int own_lane)
+      : state_at(static_cast<const char*>(p.state) + lane_bytes<G, S>(own_tile, own_lane)),
+        fresh_at(static_cast<const char*>(p.projection) + lane_bytes<G, P>(own_tile, own_lane)),
+        tile(own_tile),
+        lane(own_lane) {}
+
+  __device__ __forceinline__ void issue(const FoldParams& p, const PlanEntry& e, std::int32_t page,
+                                        int group, std::uint32_t to) const {
+    if constexpr (PageRows > 0) {  // most tiles, with fewer instructions
+      const int from = fresh_from<G>(p, e, group);
+      if (from >= kGroupRows) {
+        constexpr int size = static_cast<int>(sizeof(S));
+        const std::int64_t bytes =
+            static_cast<std::int64_t>(page) * static_cast<std::int32_t>(p.page_stride) * size;
+        const auto* at = reinterpret_cast<const S*>(state_at + bytes);
+        issue_rows<G, S, G::row_width>(at, at, to, lane);
+        return;
+      }
+      if (from <= 0) {
+        constexpr int row_bytes = G::row_width * static_cast<int>(sizeof(P));
+        const std::int64_t token = e.token - (G::window - 1) + group * kGroupRows;
+        const auto* at = reinterpret_cast<const P*>(fresh_at + token * row_bytes);
+        issue_rows<G, P, G::row_width>(at, at, to, lane);
+        return;
+      }
+    }
+    const TileSource from = source_of<G, PageRows>(p, e, page, group, tile * kTileChannels);
+    issue_tile<G, S, P, PageRows>(p, from, to, lane);
+  }
+};
+
+}  // namespace pleat::cuda
