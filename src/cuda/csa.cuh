@@ -120,9 +120,9 @@ struct CsaCopies {
 };
 
 /// Pools a settled tile.
-template <class G, bool Fast, class Rows>
-__device__ __forceinline__ Two pool_tile(const FoldParams& p, const Rows& rows, bool first_window,
-                                         Bias bias) {
+template <class G, bool Fast>
+__device__ __forceinline__ Two pool_tile(const FoldParams& p, const TileRows& rows,
+                                         bool first_window, Bias bias) {
   Sums sums{};
   Scales scales;
   if (first_window) [[unlikely]] {
@@ -130,12 +130,7 @@ __device__ __forceinline__ Two pool_tile(const FoldParams& p, const Rows& rows, 
   } else {
     fold_rows<0, Fast>(p.exp, rows, bias, true, sums, scales);
   }
-  Two x;
-#pragma unroll
-  for (int c = 0; c < 2; ++c) {
-    x.v[c] = numerics::pooled_of({sums.weight[c], sums.value[c], 0}, p.recipe.pooled_bf16);
-  }
-  return x;
+  return pooled_two(p, sums);
 }
 
 /// Folds the windows that are block `block`'s of p.fold_blocks.
@@ -200,8 +195,8 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
       wait_for_copies<kWarpTiles - 1>();
       __syncwarp();
       Bias left;
-      const auto rows = Settler<S, P, kTileRowBytes>::settle(
-          tiles + t * kTileBytes, ape + t * kTilePartBytes, fresh_from, bias, lane, left);
+      const auto rows = Settler<S, P>::settle(tiles + t * kTileBytes, ape + t * kTilePartBytes,
+                                              fresh_from, bias, lane, left);
       const Two pooled = pool_tile<G, Fast>(p, rows, entry.row == 0, left);
       if (p.writes_through) [[unlikely]] {
         write_through<G, S, P>(p, entry, 0, channel + t * kTileChannels, fresh_from, rows,

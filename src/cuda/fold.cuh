@@ -24,6 +24,15 @@ struct ScaledSums {
   Scales scales;
 };
 
+/// The pooled channels of a window's sums.
+__device__ __forceinline__ Two pooled_two(const FoldParams& p, const Sums& s) {
+  Two x;
+#pragma unroll
+  for (int c = 0; c < 2; ++c)
+    x.v[c] = numerics::pooled_of({s.weight[c], s.value[c], 0}, p.recipe.pooled_bf16);
+  return x;
+}
+
 /// Weights of scores in place, e^score / 2^n: the exact ones every backend has, or the hardware's
 /// approximation.
 template <bool Fast, int Count>
@@ -49,14 +58,14 @@ __device__ __forceinline__ void weights_at(const numerics::ExpTable& table, doub
 inline constexpr int kAtOnce = 2;
 
 /// A row's scores with what is added to them before pooling.
-template <Bias When, class Rows>
-__device__ __forceinline__ Two score_of(const Rows& rows, int r, const Two& bias) {
+template <Bias When>
+__device__ __forceinline__ Two score_of(const TileRows& rows, int r, const Two& bias) {
   const Two s = rows.score(r);
   if (When != Bias::early) return s;
   return {{s.v[0] + bias.v[0], s.v[1] + bias.v[1]}};
 }
-template <Bias When, class Rows>
-__device__ __forceinline__ Two bias_of_row(const Rows& rows, int r) {
+template <Bias When>
+__device__ __forceinline__ Two bias_of_row(const TileRows& rows, int r) {
   if (When == Bias::none) return {};
   return rows.bias(r);
 }
@@ -73,8 +82,8 @@ __device__ __forceinline__ float channel_of(const Two& x, int c) {
 /// Adds a group that is not of its span's scale, or has scores beyond kPlainScore, as
 /// src/reference/fold.cpp does. Loops stay loops: no model comes here, and what it needs of
 /// registers and code must not be taken from the others.
-template <int First, bool Fast, Bias When, class Rows>
-__device__ __forceinline__ void fold_apart(const numerics::ExpTable& table, const Rows& rows,
+template <int First, bool Fast, Bias When>
+__device__ __forceinline__ void fold_apart(const numerics::ExpTable& table, const TileRows& rows,
                                            bool empty, Sums& span, Scales& scales) {
 #pragma unroll 1
   for (int c = 0; c < 2; ++c) {
@@ -123,8 +132,8 @@ __device__ __forceinline__ void fold_apart(const numerics::ExpTable& table, cons
 /// Adds rows First..7 of a settled tile to a span. \p empty: the span has no rows yet, its sums are
 /// 0 and its scales nothing. Whether all scores are plain is known with the last row: what was
 /// summed as if they were is thrown away where they are not.
-template <int First, bool Fast, Bias When, class Rows>
-__device__ __forceinline__ void fold_rows(const numerics::ExpTable& table, const Rows& rows,
+template <int First, bool Fast, Bias When>
+__device__ __forceinline__ void fold_rows(const numerics::ExpTable& table, const TileRows& rows,
                                           bool empty, Sums& span, Scales& scales) {
   Sums sums = span;
   float sizes[2] = {0.0F, 0.0F};
@@ -163,8 +172,8 @@ __device__ __forceinline__ void fold_rows(const numerics::ExpTable& table, const
   if (empty) scales = {};
 }
 
-template <int First, bool Fast, class Rows>
-__device__ __forceinline__ void fold_rows(const numerics::ExpTable& table, const Rows& rows,
+template <int First, bool Fast>
+__device__ __forceinline__ void fold_rows(const numerics::ExpTable& table, const TileRows& rows,
                                           Bias when, bool empty, Sums& span, Scales& scales) {
   if (when == Bias::none) {
     fold_rows<First, Fast, Bias::none>(table, rows, empty, span, scales);

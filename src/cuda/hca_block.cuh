@@ -60,7 +60,6 @@ __device__ __forceinline__ void join_as_they_come(int i, bool last, Waiting& wai
 template <class G, class S, class P, int PageRows, int CacheRows, bool Fast>
 __device__ __forceinline__ void fold_by_block(const FoldParams& p, uint4* dynamic) {
   static_assert(G::tiles == kHcaWarps && !G::overlap && G::groups <= 8 * kSpanGroups);
-  using Rows = Settler<S, P, kTileRowBytes>;
   __shared__ float shared_squares[2][G::tiles];
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int tile = static_cast<int>(threadIdx.x) / 32;
@@ -124,8 +123,8 @@ __device__ __forceinline__ void fold_by_block(const FoldParams& p, uint4* dynami
       wait_for_copies<kRing - 1>();
       __syncwarp();
       Bias left;
-      const auto rows = Rows::settle(slots + slot * kTileBytes, ape + slot * kTilePartBytes, from,
-                                     bias, lane, left);
+      const auto rows = Settler<S, P>::settle(slots + slot * kTileBytes,
+                                              ape + slot * kTilePartBytes, from, bias, lane, left);
       fold_rows<0, Fast>(p.exp, rows, left, g % kSpanGroups == 0, span, scales);
       if (p.writes_through) [[unlikely]] {
         write_through<G, S, P>(p, entry, g * kGroupRows, tile * kTileChannels, from, rows,
@@ -147,10 +146,7 @@ __device__ __forceinline__ void fold_by_block(const FoldParams& p, uint4* dynami
     entry = next;
     pages = next_pages;
     if (index + 2 * list.stride < list.count) next = list.entries[index + 2 * list.stride];
-    Two x;
-#pragma unroll
-    for (int c = 0; c < 2; ++c)
-      x.v[c] = numerics::pooled_of({span.weight[c], span.value[c], 0}, p.recipe.pooled_bf16);
+    Two x = pooled_two(p, span);
     if (p.output == Output::compressed) {
       store_two<float>(p.compressed,
                        now.token * p.compressed_stride + tile * kTileChannels + 2 * lane, x);

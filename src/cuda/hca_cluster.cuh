@@ -138,8 +138,8 @@ __device__ __forceinline__ void fold_by_cluster(const FoldParams& p, uint4* dyna
       wait_for_copies<kSpanGroups - 1>();
       __syncwarp();
       Bias left;
-      const auto rows = Settler<S, P, kTileRowBytes>::settle(
-          slots + h * kTileBytes, ape + h * kTilePartBytes, from, bias, lane, left);
+      const auto rows = Settler<S, P>::settle(slots + h * kTileBytes, ape + h * kTilePartBytes,
+                                              from, bias, lane, left);
       fold_rows<0, Fast>(p.exp, rows, left, h == 0, span, scales);
       if (p.writes_through) [[unlikely]] {
         write_through<G, S, P>(p, entry, (first_group + h) * kGroupRows, tile * kTileChannels, from,
@@ -160,11 +160,7 @@ __device__ __forceinline__ void fold_by_cluster(const FoldParams& p, uint4* dyna
     }
     __syncthreads();
     if (!finishes) continue;
-    const Sums sums = folded.join_all(lane);
-    Two x;
-#pragma unroll
-    for (int c = 0; c < 2; ++c)
-      x.v[c] = numerics::pooled_of({sums.weight[c], sums.value[c], 0}, p.recipe.pooled_bf16);
+    Two x = pooled_two(p, folded.join_all(lane));
     if (p.output == Output::compressed) {
       store_two<float>(p.compressed,
                        now.token * p.compressed_stride + tile * kTileChannels + 2 * lane, x);

@@ -189,7 +189,6 @@ __device__ __forceinline__ Bias bias_of(const FoldParams& p) {
 
 /// A tile in shared memory, as floats, two channels a lane: what the state would hold, but for the
 /// position bias where that is yet to be added.
-template <int ApePitch>
 struct TileRows {
   std::uint32_t at;  ///< of the lane in row 0
   std::uint32_t ape;
@@ -201,32 +200,31 @@ struct TileRows {
     return read_two<float>(at + static_cast<std::uint32_t>(kTilePartBytes + r * kTileRowBytes));
   }
   __device__ __forceinline__ Two bias(int r) const {
-    return read_two<float>(ape + static_cast<std::uint32_t>(r * ApePitch));
+    return read_two<float>(ape + static_cast<std::uint32_t>(r * kTileRowBytes));
   }
 };
 
 /// Makes of the copies, in place, what the state would hold of them, as floats: position bias in
 /// the scores of this step's rows, bf16 widened or rounded to. Tiles whose rows are all of one
 /// kind, and floats, stay as they are.
-template <class S, class P, int ApePitch>
+template <class S, class P>
 struct Settler {
-  using Rows = TileRows<ApePitch>;
   static constexpr bool floats = sizeof(S) == 4 && sizeof(P) == 4;
 
   /// \p left: when the bias that is left is added.
-  __device__ __forceinline__ static Rows settle(std::uint32_t tile, std::uint32_t ape,
-                                                int fresh_from, Bias bias, int lane, Bias& left) {
+  __device__ __forceinline__ static TileRows settle(std::uint32_t tile, std::uint32_t ape,
+                                                    int fresh_from, Bias bias, int lane,
+                                                    Bias& left) {
     const std::uint32_t own = static_cast<std::uint32_t>(lane) * 8;
-    const Rows rows{tile + own, ape + own};
+    const TileRows rows{tile + own, ape + own};
     const bool early = bias == Bias::early;
     left = fresh_from >= kGroupRows && early ? Bias::none : bias;
     if (floats && (!early || fresh_from >= kGroupRows || fresh_from <= 0)) [[likely]]
       return rows;
     left = early ? Bias::none : bias;
 #pragma unroll 1
-    for (int r = 0; r < kGroupRows; ++r) {
+    for (int r = floats ? fresh_from : 0; r < kGroupRows; ++r) {
       const bool fresh = r >= fresh_from;
-      if (floats && !fresh) continue;
       const auto at = static_cast<std::uint32_t>(r * kTileRowBytes);
       Two score = fresh ? copied<P>(tile + at, lane) : copied<S>(tile + at, lane);
       if (early && fresh) {

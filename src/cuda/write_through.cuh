@@ -62,9 +62,9 @@ __device__ __forceinline__ std::int32_t token_that_replaces(const FoldParams& p,
 /// Writes what the fold of one tile has to: \p first is the tile's first row in the window, \p
 /// channel its first channel. By a whole warp, from a settled tile; \p unbiased: its scores still
 /// lack the position bias that the state has.
-template <class G, class S, class P, class Rows>
+template <class G, class S, class P>
 __device__ __forceinline__ void write_through(const FoldParams& p, const PlanEntry& e, int first,
-                                              int channel, int fresh_from, const Rows& rows,
+                                              int channel, int fresh_from, const TileRows& rows,
                                               bool unbiased, int lane) {
   const std::int64_t position =
       static_cast<std::int64_t>(e.row) * G::ratio + G::ratio - G::window + first + lane;
