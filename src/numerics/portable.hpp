@@ -77,8 +77,8 @@ PLEAT_HD float reciprocal(float x) {
 #endif
 }
 
-/// The square root, correctly rounded, for x from 2^-125 to 2^127 (and infinite x, on the host);
-/// the same as above holds.
+/// The square root, correctly rounded, for finite x from 2^-100 on (and infinite x, on the host);
+/// the same as above holds. Below, what is left of x loses its last bits.
 PLEAT_HD float root(float x) {
 #if defined(__CUDA_ARCH__)
   float r;

@@ -138,7 +138,7 @@ const PairRefusal kPairs[] = {
      "main.state.pages: expected memory apart from indexer.state.pages, got bytes"},
     {"main_cache_on_its_cache", SPOIL_PAIR(i.cache.data = m.cache.data),
      "main.cache: expected memory apart from indexer.cache, got bytes"},
-    {"indexer_cache_on_the_norm", SPOIL_PAIR(m.weights.norm.data = i.cache.data),
+    {"indexer_cache_on_the_norm", SPOIL_PAIR(i.cache.data = m.weights.norm.data),
      "indexer.cache: expected memory apart from main.weights.norm, got bytes"},
     {"indexer_state_on_the_rope", SPOIL_PAIR(m.weights.rope.data = i.state.pages.data),
      "indexer.state.pages: expected memory apart from main.weights.rope, got bytes"},

