@@ -21,8 +21,16 @@ if [ ! -f "$oracle" ]; then
   echo "skipped: there is no ../shared/oracle beside the checkout"
   exit 77
 fi
-if ! python3 -c 'import numpy' 2>/dev/null; then
-  echo "skipped: python3 has no numpy"
+# The python3 that comes first may not be the one that the system's numpy is for.
+python=
+for candidate in python3 /usr/bin/python3; do
+  if "$candidate" -c 'import numpy' 2>/dev/null; then
+    python=$candidate
+    break
+  fi
+done
+if [ -z "$python" ]; then
+  echo "skipped: no python3 here has numpy"
   exit 77
 fi
 
@@ -36,7 +44,7 @@ mkdir -p "$scratch"
 for seed in "${seeds[@]}"; do
   cases=$scratch/seed-$seed
   rm -rf "$cases"
-  python3 "$here/oracle_judge.py" "$oracle" make "$cases" --seed "$seed"
+  "$python" "$here/oracle_judge.py" "$oracle" make "$cases" --seed "$seed"
   first=
   for backend in "${backends[@]}"; do
     out=$cases/out-${backend// /}
@@ -45,13 +53,13 @@ for seed in "${seeds[@]}"; do
     echo "seed $seed, $backend:"
     if [ -z "$first" ]; then
       first=$out
-      python3 "$here/oracle_judge.py" "$oracle" judge "$cases" "$out" || failed=1
+      "$python" "$here/oracle_judge.py" "$oracle" judge "$cases" "$out" || failed=1
     elif diff -rq "$first" "$out"; then
       echo "  bytes equal to those judged"
       rm -rf "$out"
     else
       failed=1
-      python3 "$here/oracle_judge.py" "$oracle" judge "$cases" "$out" || true
+      "$python" "$here/oracle_judge.py" "$oracle" judge "$cases" "$out" || true
     fi
   done
   rm -rf "$cases"
