@@ -96,6 +96,7 @@ struct Prepared {
 Prepared prepare(Op op, const Call& call, const Exec& exec, const DeviceTraits& device) {
   Prepared out{make_params(op, call), tune(op, call, exec, device)};
   out.params.fold_blocks = out.tuning.fold_blocks;
+  out.params.split = out.tuning.split;
   return out;
 }
 
@@ -185,8 +186,9 @@ std::string describe(Op op, const Call& call, const Exec& exec) {
   const char* family = g == Hca::value ? "hca" : g == Csa::value ? "csa" : "indexer";
   const char* why = why_not_special(op, call);
   return fmt::format("cuda/{}-{}, {}, {}{}{}", family, t.special ? "special" : "generic",
-                     t.cluster > 1 ? "clusters of 8" : "no cluster", t.fast ? "fast" : "exact",
-                     why != nullptr ? ": " : "", why != nullptr ? why : "");
+                     t.cluster > 1 ? fmt::format("clusters of {}", t.cluster) : "no cluster",
+                     t.fast ? "fast" : "exact", why != nullptr ? ": " : "",
+                     why != nullptr ? why : "");
 }
 
 std::string describe_pair(const Call& main, const Call& indexer, const Exec& exec) {

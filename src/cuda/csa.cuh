@@ -8,19 +8,21 @@
 #include "cuda/write_through.cuh"
 
 // Windows of one group (CSA and the indexer: 4 rows and the 4 before them). A warp folds two tiles,
-// 128 channels: a team of four warps has a window of CSA, of one warp a window of the indexer.
-// While a row is normalised and stored, the copies of the team's next window are in flight.
+// 128 channels, and finishes them: a team of four warps has a window of CSA, of one warp a window
+// of the indexer. While a row is normalised and stored, the copies of the team's next window are in
+// flight. With few windows a partner folds the second tile, and hands over what it has pooled.
 namespace pleat::cuda {
 
 inline constexpr int kCsaWarps = 8;
 inline constexpr int kCsaThreads = 32 * kCsaWarps;
 inline constexpr int kWarpTiles = 2;
+inline constexpr int kPairBarrier = 1 + kCsaWarps;  ///< barriers before it are the teams'
 
 template <class G>
 struct CsaTeam {
   static constexpr int warps = G::tiles / kWarpTiles;
   static constexpr int threads = 32 * warps;
-  static constexpr int teams = kCsaWarps / warps;  ///< of a block
+  static constexpr int teams = kCsaWarps / warps;  ///< of a block, where no warp has a partner
 };
 
 /// Dynamic shared memory: the warps' tiles, the position bias of a row (where there is one), the
@@ -34,30 +36,31 @@ struct CsaMemory {
 template <class G>
 struct CsaShared {
   float squares[2][CsaTeam<G>::teams][G::tiles];
+  Two handed[2][kCsaWarps / 2][32];  ///< the second tile, from partner to partner
+  LateSlot late[kCsaWarps][2];
 };
 
-/// A window and the two pages that hold its groups, when a page is a group.
-struct CsaWindow {
-  PlanEntry entry;
-  std::int32_t page[2];
+/// The pages that hold a window's two groups, when a page is a group.
+struct CsaPages {
+  std::int32_t previous;
+  std::int32_t current;
 };
 
 template <class G, int PageRows>
-__device__ __forceinline__ CsaWindow csa_window(const FoldParams& p, const PlanEntry& e) {
-  CsaWindow w{e, {0, 0}};
+__device__ __forceinline__ CsaPages csa_pages(const FoldParams& p, const PlanEntry& e) {
+  CsaPages pages{0, 0};
   if constexpr (PageRows == G::ratio) {
     const int fresh = p.projection != nullptr ? e.fresh : 0;
     const std::int32_t* table = p.block_table + e.request * p.table_stride + e.row;
-    if (fresh < G::window && e.row > 0) w.page[0] = table[-1];
-    if (fresh < G::ratio) w.page[1] = table[0];
+    if (fresh < G::window && e.row > 0) pages.previous = table[-1];
+    if (fresh < G::ratio) pages.current = table[0];
   }
-  return w;
+  return pages;
 }
 
 template <class G, int PageRows>
-__device__ __forceinline__ TileSource csa_source(const FoldParams& p, const CsaWindow& w,
-                                                 int channel) {
-  const PlanEntry& e = w.entry;
+__device__ __forceinline__ TileSource csa_source(const FoldParams& p, const PlanEntry& e,
+                                                 const CsaPages& pages, int channel) {
   TileSource s{};
   s.fresh_from = G::window - (p.projection != nullptr ? e.fresh : 0);
   s.first = e.row == 0 ? G::ratio : 0;
@@ -66,8 +69,8 @@ __device__ __forceinline__ TileSource csa_source(const FoldParams& p, const CsaW
   s.previous = channel;
   s.current = channel;
   if constexpr (PageRows > 0) {
-    s.previous += w.page[0] * p.page_stride;
-    s.current += w.page[1] * p.page_stride;
+    s.previous += pages.previous * p.page_stride;
+    s.current += pages.current * p.page_stride;
   }
   s.request = e.request;
   s.position = (static_cast<std::int64_t>(e.row) - 1) * G::ratio;
@@ -77,44 +80,42 @@ __device__ __forceinline__ TileSource csa_source(const FoldParams& p, const CsaW
 /// A lane's part of the copies of the warp's two tiles, window after window.
 template <class G, class S, class P, int PageRows>
 struct CsaCopies {
-  const char* state_at;  ///< what the lane copies of a page's first row, in the special layout
-  const char* fresh_at;  ///< and of token 0
+  PackedRows<G, S, P> packed;
   std::uint32_t to;
   int channel;
   int lane;
 
   __device__ __forceinline__ CsaCopies(const FoldParams& p, std::uint32_t tiles, int first_tile,
                                        int own_lane)
-      : state_at(static_cast<const char*>(p.state) + lane_bytes<G, S>(first_tile, own_lane)),
-        fresh_at(static_cast<const char*>(p.projection) + lane_bytes<G, P>(first_tile, own_lane)),
+      : packed(p, first_tile, own_lane),
         to(tiles),
         channel(first_tile * kTileChannels),
         lane(own_lane) {}
 
-  __device__ __forceinline__ void issue(const FoldParams& p, const CsaWindow& w, int t) const {
+  __device__ __forceinline__ void issue(const FoldParams& p, const PlanEntry& e,
+                                        const CsaPages& pages, int t) const {
     const std::uint32_t slot = to + t * kTileBytes;
     if constexpr (PageRows > 0) {  // most tiles, with fewer instructions
-      const int fresh = p.projection != nullptr ? w.entry.fresh : 0;
-      if (fresh == 0 && w.entry.row > 0) {
-        constexpr int size = static_cast<int>(sizeof(S));
-        const auto at = [&](std::int32_t page) {
-          const std::int64_t bytes =
-              static_cast<std::int64_t>(page) * static_cast<std::int32_t>(p.page_stride) * size;
-          return reinterpret_cast<const S*>(state_at + bytes) + t * kTileChannels;
-        };
-        issue_rows<G, S, G::row_width>(at(w.page[0]), at(w.page[1]), slot, lane);
+      const int fresh = p.projection != nullptr ? e.fresh : 0;
+      const std::int64_t token = e.token - (G::window - 1);
+      if (fresh == 0 && e.row > 0) {
+        issue_rows<G, S, G::row_width>(packed.state(p, pages.previous, t),
+                                       packed.state(p, pages.current, t), slot, lane);
         return;
       }
-      if (fresh >= G::window && w.entry.row > 0) {
-        constexpr int row_bytes = G::row_width * static_cast<int>(sizeof(P));
-        const std::int64_t token = w.entry.token - (G::window - 1);
-        const auto* at =
-            reinterpret_cast<const P*>(fresh_at + token * row_bytes) + t * kTileChannels;
+      if (fresh >= G::window && e.row > 0) {
+        const P* at = packed.projection(token, t);
         issue_rows<G, P, G::row_width>(at, at + G::ratio * G::row_width, slot, lane);
         return;
       }
+      if constexpr (std::is_same_v<S, P>) {
+        issue_mixed_rows<G, S, G::row_width>(
+            packed.state(p, pages.previous, t), packed.state(p, pages.current, t),
+            packed.projection(token, t), G::window - fresh, e.row > 0 ? 0 : G::ratio, slot, lane);
+        return;
+      }
     }
-    const TileSource from = csa_source<G, PageRows>(p, w, channel + t * kTileChannels);
+    const TileSource from = csa_source<G, PageRows>(p, e, pages, channel + t * kTileChannels);
     issue_tile<G, S, P, PageRows>(p, from, slot, lane);
   }
 };
@@ -141,15 +142,20 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
   using Team = CsaTeam<G>;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int warp = static_cast<int>(threadIdx.x) / 32;
-  const int team = warp / Team::warps;
-  const int first_tile = warp % Team::warps * kWarpTiles;
+  const int pair = warp / 2;
+  const int unit = p.split ? pair : warp;  // who finishes two tiles
+  const auto folds = [&](int t) { return !p.split || t == warp % 2; };
+  const int team = unit / Team::warps;
+  const int teams = p.split ? Team::teams / 2 : Team::teams;
+  const int first_tile = unit % Team::warps * kWarpTiles;
   const int channel = first_tile * kTileChannels;
   const std::uint32_t memory = shared_address(dynamic);
   const std::uint32_t tiles = memory + warp * kWarpTiles * kTileBytes;
   const std::uint32_t ape = memory + CsaMemory::ape + first_tile * kTilePartBytes;
   const Bias bias = bias_of(p);
   const bool rotates = first_tile + kWarpTiles == G::tiles;  // the second of the warp's tiles
-  const bool finishes = p.output == Output::cache;
+  const bool stores = p.output == Output::cache;
+  const bool finishes = stores && folds(0);
 
   if (p.ape != nullptr && warp < G::tiles) {  // once for all teams
     issue_ape<G>(p, 0, warp * kTileChannels, memory + CsaMemory::ape + warp * kTilePartBytes, lane);
@@ -159,47 +165,52 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
 
   WindowList list;
   if (p.plan != nullptr) {
-    list = plan_windows(p, team * p.fold_blocks + block, p.fold_blocks * Team::teams);
+    list = plan_windows(p, team * p.fold_blocks + block, p.fold_blocks * teams);
   } else {
     auto* found = reinterpret_cast<PlanEntry*>(reinterpret_cast<char*>(dynamic) + CsaMemory::ape +
                                                (p.ape != nullptr ? CsaMemory::ape_bytes : 0));
-    list = scan_chunk<G>(p, block, team, Team::teams, found);
+    list = scan_chunk<G>(p, block, team, teams, found);
   }
   const CsaCopies<G, S, P, PageRows> copies(p, tiles, first_tile, lane);
   std::int32_t index = list.first;
-  CsaWindow now{};
-  CsaWindow next{};
-  PlanEntry after{};  // asked for a window ahead, as its pages are
-  if (index < list.count) now = csa_window<G, PageRows>(p, list.head[0]);
+  CsaPages pages{};
+  if (index < list.count) pages = csa_pages<G, PageRows>(p, list.head[0]);
 #pragma unroll 1
   for (int t = 0; t < kWarpTiles; ++t) {
-    if (index < list.count) copies.issue(p, now, t);
+    if (index < list.count && folds(t)) copies.issue(p, list.head[0], pages, t);
+    if (index < list.count && finishes && t == 0) {
+      issue_late<G>(p, list.head[0], rotates, lane, sh.late[warp][0]);
+    }
     close_copies();
   }
   if (bias != Bias::none) {
     wait_for_copies<kWarpTiles>();
     __syncthreads();  // the position bias is there
   }
-  if (index + list.stride < list.count) next = csa_window<G, PageRows>(p, list.head[1]);
-  if (index + 2 * list.stride < list.count) after = list.entries[index + 2 * list.stride];
+  int fresh = list.head[0].fresh;
+  bool first_window = list.head[0].row == 0;
+  PlanEntry next = list.head[1];
   std::uint32_t side = 0;
 #pragma unroll 1
   for (; index < list.count; index += list.stride, side ^= 1U) {
-    const PlanEntry entry = now.entry;
-    Late late{};
-    if (finishes) late = fetch_late<G>(p, entry, rotates, lane);
-    const int fresh_from = G::window - (p.projection != nullptr ? entry.fresh : 0);
+    const bool more = index + list.stride < list.count;
+    if (more) pages = csa_pages<G, PageRows>(p, next);
+    const int fresh_from = G::window - (p.projection != nullptr ? fresh : 0);
     Two x[kWarpTiles];
 #pragma unroll 1
     for (int t = 0; t < kWarpTiles; ++t) {
+      if (!folds(t)) {
+        close_copies();
+        continue;
+      }
       wait_for_copies<kWarpTiles - 1>();
       __syncwarp();
       Bias left;
       const auto rows = Settler<S, P>::settle(tiles + t * kTileBytes, ape + t * kTilePartBytes,
                                               fresh_from, bias, lane, left);
-      const Two pooled = pool_tile<G, Fast>(p, rows, entry.row == 0, left);
+      const Two pooled = pool_tile<G, Fast>(p, rows, first_window, left);
       if (p.writes_through) [[unlikely]] {
-        write_through<G, S, P>(p, entry, 0, channel + t * kTileChannels, fresh_from, rows,
+        write_through<G, S, P>(p, list.at(index), 0, channel + t * kTileChannels, fresh_from, rows,
                                left == Bias::early, lane);
       }
       if (t == 0) {
@@ -208,21 +219,36 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
         x[1] = pooled;
       }
       __syncwarp();  // every lane has read its part
-      if (index + list.stride < list.count) copies.issue(p, next, t);
+      if (more) {
+        copies.issue(p, PageRows > 0 ? next : list.at(index + list.stride), pages, t);
+        if (finishes && t == 0) {
+          issue_late<G>(p, next, rotates, lane, sh.late[warp][side ^ 1U]);
+        }
+      }
       close_copies();
     }
-    now = next;
-    if (index + 2 * list.stride < list.count) next = csa_window<G, PageRows>(p, after);
-    if (index + 3 * list.stride < list.count) after = list.entries[index + 3 * list.stride];
-    if (!finishes) {
+    fresh = next.fresh;
+    first_window = next.row == 0;
+    if (index + 2 * list.stride < list.count) next = list.at(index + 2 * list.stride);
+    if (!stores) {
+      const std::int64_t token = list.at(index).token;
 #pragma unroll
       for (int t = 0; t < kWarpTiles; ++t) {
+        if (!folds(t)) continue;
         store_two<float>(p.compressed,
-                         entry.token * p.compressed_stride + channel + t * kTileChannels + 2 * lane,
+                         token * p.compressed_stride + channel + t * kTileChannels + 2 * lane,
                          x[t]);
       }
       continue;
     }
+    if (p.split) {
+      Two& handed = sh.handed[side][pair][lane];
+      if (!finishes) handed = x[1];
+      barrier_of(kPairBarrier + pair, 64);
+      if (!finishes) continue;
+      x[1] = handed;
+    }
+    const Late late = read_late(sh.late[warp][side], rotates, lane);
     Two weight[kWarpTiles];
     float squares[G::tiles];
 #pragma unroll

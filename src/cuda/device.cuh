@@ -43,6 +43,13 @@ __device__ __forceinline__ void copy_stream16_at(std::uint32_t shared, const voi
                "l"(global), "n"(Shared), "n"(Global)
                : "memory");
 }
+/// The same for 4 or 8 bytes, through L1.
+template <int Bytes>
+__device__ __forceinline__ void copy_small(void* shared, const void* global) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(shared_address(shared)),
+               "l"(global), "n"(Bytes)
+               : "memory");
+}
 /// Copies issued since the last call are one group.
 __device__ __forceinline__ void close_copies() {
   asm volatile("cp.async.commit_group;" ::: "memory");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cuda/channels.cuh"
+#include "cuda/device.cuh"
 #include "cuda/params.cuh"
 #include "numerics/codes.hpp"
 #include "numerics/order.hpp"
@@ -43,6 +44,13 @@ __device__ __forceinline__ float largest_of(const Two& x) {
   return numerics::larger(fabsf(x.v[0]), fabsf(x.v[1]));
 }
 
+/// The largest over a warp of numbers that are not negative. If some are NaN, of the others: floats
+/// that are not negative are in the order of their bits, and NaN is made to come before them.
+__device__ __forceinline__ float warp_largest(float m) {
+  const int bits = m == m ? __float_as_int(m) : -1;
+  return __int_as_float(__reduce_max_sync(kAllLanes, bits) & 0x7FFFFFFF);
+}
+
 /// The largest over `Lanes` neighbouring lanes.
 template <int Lanes>
 __device__ __forceinline__ float lanes_largest(float m) {
@@ -57,23 +65,55 @@ __device__ __forceinline__ Two norm_of(const FoldParams& p, int channel) {
   return p.norm_bf16 ? load_two<Bf16>(p.norm, channel) : load_two<float>(p.norm, channel);
 }
 
-/// What finishing a tile of a row needs besides its channels, fetched while the row is still being
-/// folded.
+/// What finishing a tile of a row needs besides its channels.
 struct Late {
   std::int64_t kv_slot;
   float cos;  ///< of the lane's pair, if the tile is rotated
   float sin;
 };
 
+/// It comes to shared memory with the rows of the window: over a fold there are no registers for
+/// it, and after one, no time to fetch it. A warp has two, in turn.
+struct LateSlot {
+  std::int64_t kv_slot;
+  float cos[32];
+  float sin[32];
+};
+
+template <class G>
+__device__ __forceinline__ const float* rope_of(const FoldParams& p, const PlanEntry& e, int lane) {
+  const float* row = p.rope + static_cast<std::int64_t>(e.row) * G::ratio * p.rope_stride;
+  return row + (p.recipe.rope_table_in_pairs ? 2 * lane : lane);
+}
+template <class G>
+__device__ __forceinline__ int sine_after_cosine(const FoldParams& p) {
+  return p.recipe.rope_table_in_pairs ? 1 : G::rope_dim / 2;
+}
+
+/// Issues the copies; who waits for the tile that they are issued with has them.
+template <class G>
+__device__ __forceinline__ void issue_late(const FoldParams& p, const PlanEntry& e, bool rotated,
+                                           int lane, LateSlot& to) {
+  if (lane == 0) copy_small<8>(&to.kv_slot, p.kv_slots + e.token);
+  if (!rotated) return;
+  const float* cos = rope_of<G>(p, e, lane);
+  copy_small<4>(&to.cos[lane], cos);
+  copy_small<4>(&to.sin[lane], cos + sine_after_cosine<G>(p));
+}
+__device__ __forceinline__ Late read_late(const LateSlot& from, bool rotated, int lane) {
+  if (!rotated) return {from.kv_slot, 0.0F, 0.0F};
+  return {from.kv_slot, from.cos[lane], from.sin[lane]};
+}
+
+/// The same at once.
 template <class G>
 __device__ __forceinline__ Late fetch_late(const FoldParams& p, const PlanEntry& e, bool rotated,
                                            int lane) {
   Late late{p.kv_slots[e.token], 0.0F, 0.0F};
   if (!rotated) return late;
-  const float* row = p.rope + static_cast<std::int64_t>(e.row) * G::ratio * p.rope_stride;
-  const bool pairs = p.recipe.rope_table_in_pairs;
-  late.cos = row[pairs ? 2 * lane : lane];
-  late.sin = row[pairs ? 2 * lane + 1 : lane + G::rope_dim / 2];
+  const float* cos = rope_of<G>(p, e, lane);
+  late.cos = cos[0];
+  late.sin = cos[sine_after_cosine<G>(p)];
   return late;
 }
 
@@ -151,7 +191,7 @@ __device__ __forceinline__ void store_tile(const FoldParams& p, const Two& x, in
     return;
   }
   const Two r = rounded(x);
-  const float amax = lanes_largest<32>(largest_of(r));
+  const float amax = warp_largest(largest_of(r));
   const std::int32_t e = numerics::fp8_exponent(amax, p.recipe.floor_on_scale);
   put_codes(to.values + channel, times(r, numerics::pow2(-e)));
   if (lane == 0) to.scales[tile] = numerics::ue8m0_byte(e);
@@ -199,7 +239,7 @@ __device__ __forceinline__ void store_index_row(const FoldParams& p, Two (&x)[2]
     x[1] = rounded(x[1]);
   }
   if (p.format == RowFormat::index_fp8) {
-    const float amax = lanes_largest<32>(numerics::larger(largest_of(x[0]), largest_of(x[1])));
+    const float amax = warp_largest(numerics::larger(largest_of(x[0]), largest_of(x[1])));
     const float scale =
         p.recipe.index_scale_raw
             ? numerics::quotient(numerics::larger(amax, numerics::kFp8Floor), numerics::kE4m3Max)

@@ -19,10 +19,6 @@ struct Sums {
 struct Scales {
   std::int32_t n[2];
 };
-struct ScaledSums {
-  Sums sums;
-  Scales scales;
-};
 
 /// The pooled channels of a window's sums.
 __device__ __forceinline__ Two pooled_two(const FoldParams& p, const Sums& s) {

@@ -2,8 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "cuda/hca_block.cuh"
-#include "cuda/hca_cluster.cuh"
+#include "cuda/hca_fold.cuh"
 #include "cuda/save.cuh"
 
 // The kernel of windows of many groups (HCA: 128 rows).
@@ -19,16 +18,13 @@ inline constexpr bool kHasClusters = false;
 /// Blocks of a multiprocessor. Some kernels need more registers than two leave them: those that
 /// look up where each row lies, and some of those whose rows are of two types.
 template <class S, class P, int PageRows, int Cluster, bool Fast>
-inline constexpr int kHcaResident = PageRows > 0 &&
-                                            (sizeof(S) == sizeof(P) || (Cluster > 1 && !Fast))
-                                        ? 2
-                                        : 1;
+inline constexpr int kHcaResident = PageRows > 0 && (sizeof(S) == sizeof(P) || !Fast) ? 2 : 1;
 
 /// Blocks that fold, in clusters or not, then blocks that save state rows.
 template <class G, class S, class P, int PageRows, int CacheRows, int Cluster, bool Fast>
 __global__ void __launch_bounds__(kHcaThreads, kHcaResident<S, P, PageRows, Cluster, Fast>)
     hca_kernel(const __grid_constant__ FoldParams p) {
-  static_assert(Cluster == 1 || Cluster == G::tiles);
+  static_assert(G::tiles % Cluster == 0);
   extern __shared__ uint4 dynamic_memory[];
   uint4* const dynamic = aligned_dynamic(dynamic_memory);
   if constexpr (Cluster > 1 && !kHasClusters) {
@@ -39,10 +35,8 @@ __global__ void __launch_bounds__(kHcaThreads, kHcaResident<S, P, PageRows, Clus
       save_rows<G, S, P, kHcaThreads>(p, static_cast<int>(blockIdx.x) - p.fold_blocks,
                                       static_cast<int>(gridDim.x) - p.fold_blocks,
                                       reinterpret_cast<SaveItem*>(dynamic));
-    } else if constexpr (Cluster > 1) {
-      fold_by_cluster<G, S, P, PageRows, CacheRows, Fast>(p, dynamic);
     } else {
-      fold_by_block<G, S, P, PageRows, CacheRows, Fast>(p, dynamic);
+      fold_windows<G, S, P, PageRows, CacheRows, Cluster, Fast>(p, dynamic);
     }
     let_successor_start();
   }

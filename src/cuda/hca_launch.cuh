@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "cuda/hca.cuh"
 #include "cuda/launch.cuh"
@@ -12,82 +13,92 @@ namespace pleat::cuda {
 inline constexpr int kHcaPageRows = 8;   ///< state pages of the special layout
 inline constexpr int kHcaCacheRows = 2;  ///< rows of a cache page of 256 tokens
 
-/// Dynamic shared memory of a launch.
-template <class Memory>
-constexpr int hca_shared(bool biased, bool planned) {
-  return kSharedAlignment + Memory::ape + (biased ? Memory::ape_bytes : 0) +
-         (planned ? 0 : Memory::found_bytes);
-}
-
-/// What the first launch of a kernel finds out: its shared memory raised, and how many clusters the
-/// device runs at once (GPCs differ in size, so it is not the multiprocessors' number that says
-/// it).
-struct Resident {
+/// What the first launch of a kernel finds out about a device: how much dynamic shared memory a
+/// block may have, and how many clusters run at once without and with a position bias (GPCs differ
+/// in size, so it is not the multiprocessors' number that says it).
+struct HcaRoom {
   cudaError_t error = cudaSuccess;
-  int clusters = 0;
+  int shared = 0;
+  int clusters[2] = {};
+  bool may_have_one_slot = false;  ///< the code that runs there was compiled for it
 };
 
-template <class Kernel>
-Resident resident_clusters(Kernel* kernel, int cluster, int shared) {
-  Resident r;
-  r.error = allow_shared(kernel, hca_shared<HcaClusterMemory>(true, false));
+template <int Cluster>
+constexpr int hca_slots(int room, bool biased, bool planned) {
+  return HcaMemory<Cluster>::bytes(kSlots, biased, planned) <= room ? kSlots : 1;
+}
+
+template <int Cluster, class Kernel>
+HcaRoom find_room(Kernel* kernel) {
+  HcaRoom r;
+  int device = 0;
+  int most = 0;
+  cudaFuncAttributes attributes{};
+  r.error = cudaGetDevice(&device);
+  if (r.error == cudaSuccess) {
+    r.error = cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  }
+  if (r.error == cudaSuccess) r.error = cudaFuncGetAttributes(&attributes, kernel);
   if (r.error != cudaSuccess) return r;
-  cudaLaunchAttribute attribute{};
-  attribute.id = cudaLaunchAttributeClusterDimension;
-  attribute.val.clusterDim.x = static_cast<unsigned>(cluster);
-  attribute.val.clusterDim.y = 1;
-  attribute.val.clusterDim.z = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = dim3(static_cast<unsigned>(cluster));
-  config.blockDim = dim3(kHcaThreads);
-  config.dynamicSmemBytes = static_cast<std::size_t>(shared);
-  config.attrs = &attribute;
-  config.numAttrs = 1;
-  r.error = cudaOccupancyMaxActiveClusters(&r.clusters, kernel, &config);
+  r.may_have_one_slot = may_have_one_slot(attributes.ptxVersion);
+  r.shared = std::min(most - static_cast<int>(attributes.sharedSizeBytes),
+                      HcaMemory<Cluster>::bytes(kSlots, true, false));
+  r.error = allow_shared(kernel, r.shared);
+  if (r.error != cudaSuccess || Cluster == 1) return r;
+  for (const bool biased : {false, true}) {
+    const int slots = hca_slots<Cluster>(r.shared, biased, true);
+    cudaLaunchAttribute attribute{};
+    attribute.id = cudaLaunchAttributeClusterDimension;
+    attribute.val.clusterDim.x = Cluster;
+    attribute.val.clusterDim.y = 1;
+    attribute.val.clusterDim.z = 1;
+    cudaLaunchConfig_t config{};
+    config.gridDim = dim3(Cluster);
+    config.blockDim = dim3(kHcaThreads);
+    config.dynamicSmemBytes =
+        static_cast<std::size_t>(HcaMemory<Cluster>::bytes(slots, biased, true));
+    config.attrs = &attribute;
+    config.numAttrs = 1;
+    r.error = cudaOccupancyMaxActiveClusters(&r.clusters[biased], kernel, &config);
+    if (r.error != cudaSuccess) return r;
+  }
   return r;
 }
 
-template <class S, class P, int PageRows, int CacheRows, bool Fast>
-cudaError_t launch_hca_clusters(const FoldParams& p, const FoldTuning& t, cudaStream_t stream) {
-  auto* kernel = hca_kernel<Hca, S, P, PageRows, CacheRows, 8, Fast>;
+template <class S, class P, int PageRows, int CacheRows, int Cluster, bool Fast>
+cudaError_t launch_hca_cluster(const FoldParams& p, const FoldTuning& t, cudaStream_t stream) {
+  auto* kernel = hca_kernel<Hca, S, P, PageRows, CacheRows, Cluster, Fast>;
+  static PerDevice<HcaRoom> known;
+  const HcaRoom& room = known.get([&] { return find_room<Cluster>(kernel); });
+  if (room.error != cudaSuccess) return room.error;
   const bool biased = p.ape != nullptr;
-  static PerDevice<Resident> resident[2];  // without and with a position bias
-  const Resident& r = resident[biased].get([&] {
-    return resident_clusters(kernel, t.cluster, hca_shared<HcaClusterMemory>(biased, true));
-  });
-  if (r.error != cudaSuccess) return r.error;
+  const bool planned = p.plan != nullptr;
   FoldParams q = p;
-  if (p.plan != nullptr && r.clusters > 0) {
+  q.tile_slots = hca_slots<Cluster>(room.shared, biased, planned);
+  if (q.tile_slots < kSlots && !room.may_have_one_slot) return cudaErrorNoKernelImageForDevice;
+  const int clusters = room.clusters[biased];
+  if (planned && clusters > 0) {
     // clusters that wait for others to end would double the time, so they take turns; on a decode
     // step, where the rows to save are most of the work, fewer, for those to start at once
-    const int saving = p.tokens <= kFewTokens ? t.save_blocks / t.cluster : 0;
-    const int place = r.clusters - saving > r.clusters / 4 ? r.clusters - saving : r.clusters / 4;
-    q.fold_blocks = std::min(t.fold_blocks, place * t.cluster);
+    const int saving = p.tokens <= kFewTokens ? t.save_blocks / Cluster : 0;
+    const int place = clusters - saving > clusters / 4 ? clusters - saving : clusters / 4;
+    q.fold_blocks = std::min(t.fold_blocks, place * Cluster);
   }
-  return launch(kernel, q.fold_blocks + t.save_blocks, kHcaThreads, t.cluster,
-                hca_shared<HcaClusterMemory>(biased, p.plan != nullptr), t.chained, stream, q);
-}
-
-template <class S, class P, int PageRows, int CacheRows, bool Fast>
-cudaError_t launch_hca_blocks(const FoldParams& p, const FoldTuning& t, cudaStream_t stream) {
-  auto* kernel = hca_kernel<Hca, S, P, PageRows, CacheRows, 1, Fast>;
-  static PerDevice<cudaError_t> ready;
-  const cudaError_t e =
-      ready.get([&] { return allow_shared(kernel, hca_shared<HcaBlockMemory>(true, false)); });
-  if (e != cudaSuccess) return e;
-  return launch(kernel, t.fold_blocks + t.save_blocks, kHcaThreads, 1,
-                hca_shared<HcaBlockMemory>(p.ape != nullptr, p.plan != nullptr), t.chained, stream,
-                p);
+  return launch(kernel, q.fold_blocks + t.save_blocks, kHcaThreads, Cluster,
+                HcaMemory<Cluster>::bytes(q.tile_slots, biased, planned), t.chained, stream, q);
 }
 
 template <class S, class P, int PageRows, int CacheRows>
 cudaError_t launch_hca_layout(const FoldParams& p, const FoldTuning& t, cudaStream_t stream) {
-  if (t.cluster > 1) {
-    return t.fast ? launch_hca_clusters<S, P, PageRows, CacheRows, true>(p, t, stream)
-                  : launch_hca_clusters<S, P, PageRows, CacheRows, false>(p, t, stream);
+  const auto launch_as = [&]<int Cluster>(std::integral_constant<int, Cluster>) {
+    return t.fast ? launch_hca_cluster<S, P, PageRows, CacheRows, Cluster, true>(p, t, stream)
+                  : launch_hca_cluster<S, P, PageRows, CacheRows, Cluster, false>(p, t, stream);
+  };
+  if constexpr (PageRows > 0) {
+    if (t.cluster == 2) return launch_as(std::integral_constant<int, 2>{});
   }
-  return t.fast ? launch_hca_blocks<S, P, PageRows, CacheRows, true>(p, t, stream)
-                : launch_hca_blocks<S, P, PageRows, CacheRows, false>(p, t, stream);
+  return t.cluster == 8 ? launch_as(std::integral_constant<int, 8>{})
+                        : launch_as(std::integral_constant<int, 1>{});
 }
 
 template <class S>

@@ -61,34 +61,31 @@ __device__ __forceinline__ TileSource source_of(const FoldParams& p, const PlanE
 /// A lane's part of the copies of one tile, window after window.
 template <class G, class S, class P, int PageRows>
 struct HcaCopies {
-  const char* state_at;  ///< what the lane copies of a page's first row, in the special layout
-  const char* fresh_at;  ///< and of token 0
+  PackedRows<G, S, P> packed;
   int tile;
   int lane;
 
   __device__ __forceinline__ HcaCopies(const FoldParams& p, int own_tile, int own_lane)
-      : state_at(static_cast<const char*>(p.state) + lane_bytes<G, S>(own_tile, own_lane)),
-        fresh_at(static_cast<const char*>(p.projection) + lane_bytes<G, P>(own_tile, own_lane)),
-        tile(own_tile),
-        lane(own_lane) {}
+      : packed(p, own_tile, own_lane), tile(own_tile), lane(own_lane) {}
 
   __device__ __forceinline__ void issue(const FoldParams& p, const PlanEntry& e, std::int32_t page,
                                         int group, std::uint32_t to) const {
     if constexpr (PageRows > 0) {  // most tiles, with fewer instructions
       const int from = fresh_from<G>(p, e, group);
+      const std::int64_t token = e.token - (G::window - 1) + group * kGroupRows;
       if (from >= kGroupRows) {
-        constexpr int size = static_cast<int>(sizeof(S));
-        const std::int64_t bytes =
-            static_cast<std::int64_t>(page) * static_cast<std::int32_t>(p.page_stride) * size;
-        const auto* at = reinterpret_cast<const S*>(state_at + bytes);
+        const S* at = packed.state(p, page);
         issue_rows<G, S, G::row_width>(at, at, to, lane);
         return;
       }
       if (from <= 0) {
-        constexpr int row_bytes = G::row_width * static_cast<int>(sizeof(P));
-        const std::int64_t token = e.token - (G::window - 1) + group * kGroupRows;
-        const auto* at = reinterpret_cast<const P*>(fresh_at + token * row_bytes);
+        const P* at = packed.projection(token);
         issue_rows<G, P, G::row_width>(at, at, to, lane);
+        return;
+      }
+      if constexpr (std::is_same_v<S, P>) {
+        const S* at = packed.state(p, page);
+        issue_mixed_rows<G, S, G::row_width>(at, at, packed.projection(token), from, 0, to, lane);
         return;
       }
     }

@@ -52,25 +52,31 @@ struct SpanSums {
     return {{a.x, b.x}, {a.y, b.y}};
   }
 
-  /// All of them, joined. Scaled ones are joined in place.
-  __device__ __forceinline__ Sums join_all(int lane) {
-    static_assert(Spans == 8);
-    Sums s[Spans];
+  /// So many of them, joined. Scaled ones are joined in place.
+  template <int Count>
+  __device__ __forceinline__ Sums join_all(int first, int lane) {
+    static_assert(Count == 2 || Count == 4 || Count == 8);
+    Sums s[Count];
     std::int32_t any = 0;
 #pragma unroll
-    for (int i = 0; i < Spans; ++i) {
+    for (int i = 0; i < Count; ++i) {
       Scales n;
-      s[i] = get(i, lane, n);
+      s[i] = get(first + i, lane, n);
       any |= n.n[0] | n.n[1];
     }
     if (any == 0) [[likely]] {
-      return sum_of(sum_of(sum_of(s[0], s[1]), sum_of(s[2], s[3])),
-                    sum_of(sum_of(s[4], s[5]), sum_of(s[6], s[7])));
+#pragma unroll
+      for (int width = 1; width < Count; width *= 2) {
+#pragma unroll
+        for (int i = 0; i < Count; i += 2 * width)
+          s[i] = sum_of(s[i], s[i + width]);
+      }
+      return s[0];
     }
 #pragma unroll 1
-    for (int width = 1; width < Spans; width *= 2) {
+    for (int width = 1; width < Count; width *= 2) {
 #pragma unroll 1
-      for (int i = 0; i < Spans; i += 2 * width) {
+      for (int i = first; i < first + Count; i += 2 * width) {
         Scales n;
         Scales m;
         Sums a = get(i, lane, n);
@@ -80,7 +86,7 @@ struct SpanSums {
       }
     }
     Scales n;
-    return get(0, lane, n);
+    return get(first, lane, n);
   }
 };
 

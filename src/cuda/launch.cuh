@@ -12,8 +12,9 @@ namespace pleat::cuda {
 
 /// How a fold is spread over the GPU; chosen by tuning.hpp, measured by the benchmark.
 struct FoldTuning {
-  int cluster = 1;       ///< blocks that share a window (HCA: 1, 2, 4 or 8)
+  int cluster = 1;       ///< blocks that share a window (HCA: 1, 2 or 8)
   int fold_blocks = 1;   ///< a multiple of cluster
+  bool split = false;    ///< CSA, indexer: two warps fold what else one does
   int save_blocks = 0;   ///< a multiple of cluster
   bool special = false;  ///< state pages of one group, cache pages of 256 tokens
   bool fast = false;     ///< the hardware's approximate exp2

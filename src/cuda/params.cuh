@@ -62,6 +62,8 @@ struct FoldParams {
   bool writes_through;  ///< the fold writes state rows that it reads (write_through.cuh)
   StatePolicy policy;
   std::int32_t rollback;
+  std::int32_t tile_slots;   ///< HCA: tiles of a warp in shared memory
+  bool split;                ///< CSA, indexer: two warps fold what else one does
   std::int32_t fold_blocks;  ///< blocks past these do nothing but write state rows
   numerics::ExpTable exp = numerics::kExpTable;  ///< parameters are the constants nearest by
 };

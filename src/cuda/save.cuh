@@ -74,9 +74,13 @@ struct SaveList {
   }
 };
 
+/// Whether rows are asked for before it is known whether they are saved: one latency less. With
+/// short windows many close on every step, and their rows, which somebody waits for, come first.
+template <class G>
+inline constexpr bool kRowsFirst = !G::overlap;
+
 /// Copies the rows first.. of a list, SaveShape::rows every `step`. By Threads threads, of which
-/// this is `tid`. In each warp a lane finds out about a row, all of them at once, while the rows
-/// are on their way.
+/// this is `tid`. In each warp a lane finds out about a row, all of them at once.
 template <class G, class S, class P, int Threads>
 __device__ __forceinline__ void copy_rows(const FoldParams& p, int tid, std::int32_t first,
                                           std::int32_t step, const SaveList& list) {
@@ -92,14 +96,17 @@ __device__ __forceinline__ void copy_rows(const FoldParams& p, int tid, std::int
     const std::int32_t at = i + lane;
     const std::int32_t own = lane < Shape::rows && at < list.count ? list.token(at) : -1;
     uint4 raw[Shape::deep][Shape::row_quads];
+    const auto load_rows = [&](std::int32_t lane_token) {
 #pragma unroll
-    for (int k = 0; k < Shape::deep; ++k) {
-      const std::int32_t token = __shfl_sync(all_lanes, own, k * Shape::together + row);
-      if (token < 0) continue;
+      for (int k = 0; k < Shape::deep; ++k) {
+        const std::int32_t token = __shfl_sync(all_lanes, lane_token, k * Shape::together + row);
+        if (token < 0) continue;
 #pragma unroll
-      for (int q = 0; q < Shape::row_quads; ++q)
-        raw[k][q] = load_quad<P>(p.projection, token * p.projection_stride + channel(q));
-    }
+        for (int q = 0; q < Shape::row_quads; ++q)
+          raw[k][q] = load_quad<P>(p.projection, token * p.projection_stride + channel(q));
+      }
+    };
+    if (kRowsFirst<G>) load_rows(own);
     std::int64_t slot = -1;
     std::int64_t position = 0;
     std::int32_t request = 0;
@@ -131,6 +138,7 @@ __device__ __forceinline__ void copy_rows(const FoldParams& p, int tid, std::int
       }
       to = slot_row(p, slot);
     }
+    if (!kRowsFirst<G>) load_rows(mask != 0 ? own : -1);
 #pragma unroll
     for (int k = 0; k < Shape::deep; ++k) {
       const int from = k * Shape::together + row;

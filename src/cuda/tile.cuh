@@ -7,6 +7,7 @@
 #include "cuda/params.cuh"
 #include "cuda/rows.cuh"
 
+#include <type_traits>
 #include <utility>
 
 // A tile is what a warp folds at once: 8 rows of 64 channels, scores and values, 4 KiB. The warp
@@ -78,30 +79,71 @@ __device__ __forceinline__ void issue_rows(const T* previous, const T* current, 
   all(std::make_integer_sequence<int, kGroupRows / Shape::together>{});
 }
 
-/// Rows that lie Stride elements apart (0: `stride` says).
+/// The same with rows of two kinds: from `fresh_from` on those of this step, and none before
+/// `first`. \p fresh: as if all rows were of this step. On a decode step every window is so.
 template <class G, class T, int Stride>
-__device__ __forceinline__ void issue_packed(const T* previous, const T* current,
-                                             [[maybe_unused]] std::int64_t stride, std::uint32_t to,
-                                             int lane) {
+__device__ __forceinline__ void issue_mixed_rows(const T* previous, const T* current,
+                                                 const T* fresh, int fresh_from, int first,
+                                                 std::uint32_t to, int lane) {
   using Shape = CopyShape<T>;
-  const unsigned row = static_cast<unsigned>(lane) / Shape::lanes;
-  const unsigned in_row = static_cast<unsigned>(lane) % Shape::lanes;
-  if constexpr (Stride > 0) {
-    const unsigned own = row * Stride + in_row * Shape::elements;
-    issue_rows<G, T, Stride>(previous + own, current + own, to, lane);
-  } else {
-    const std::uint32_t slot = to + row * kTileRowBytes + in_row * 16;
-    const std::int64_t own = row * stride + in_row * Shape::elements;
+  static_assert(!G::overlap || G::ratio % Shape::together == 0);
+  const int row = lane / Shape::lanes;
+  const std::uint32_t slot =
+      to + static_cast<std::uint32_t>(row * kTileRowBytes + lane % Shape::lanes * 16);
 #pragma unroll
-    for (int i = 0; i < kGroupRows / Shape::together; ++i) {
-      const int r = i * Shape::together;
-      const int half = half_of<G>(r);
-      const T* at = (half == 0 ? previous : current) + own + half * G::head_dim +
-                    (r - half * G::ratio) * stride;
-      const std::uint32_t here = slot + static_cast<std::uint32_t>(r * kTileRowBytes);
-      copy_stream16(here, at + G::state_width);
-      copy_stream16(here + kTilePartBytes, at);
-    }
+  for (int i = 0; i < kGroupRows / Shape::together; ++i) {
+    const int r = i * Shape::together;
+    const int half = half_of<G>(r);
+    const T* before = (half == 0 ? previous : current) + (r - half * G::ratio) * Stride;
+    const T* at = (r + row >= fresh_from ? fresh + r * Stride : before) + half * G::head_dim;
+    if (r + row < first) continue;
+    const std::uint32_t here = slot + static_cast<std::uint32_t>(r * kTileRowBytes);
+    copy_stream16_at<0, G::state_width* static_cast<int>(sizeof(T))>(here, at);
+    copy_stream16_at<kTilePartBytes, 0>(here, at);
+  }
+}
+
+/// Where a lane's copies start in packed rows, in the special layout.
+template <class G, class S, class P>
+struct PackedRows {
+  const char* state_at;  ///< what the lane copies of a page's first row
+  const char* fresh_at;  ///< and of token 0
+
+  __device__ __forceinline__ PackedRows(const FoldParams& p, int tile, int lane)
+      : state_at(static_cast<const char*>(p.state) + lane_bytes<G, S>(tile, lane)),
+        fresh_at(static_cast<const char*>(p.projection) + lane_bytes<G, P>(tile, lane)) {}
+
+  /// \p further: tiles from the lane's own on.
+  __device__ __forceinline__ const S* state(const FoldParams& p, std::int32_t page,
+                                            int further = 0) const {
+    const std::int64_t bytes = static_cast<std::int64_t>(page) *
+                               static_cast<std::int32_t>(p.page_stride) *
+                               static_cast<int>(sizeof(S));
+    return reinterpret_cast<const S*>(state_at + bytes) + further * kTileChannels;
+  }
+  __device__ __forceinline__ const P* projection(std::int64_t token, int further = 0) const {
+    constexpr int row_bytes = G::row_width * static_cast<int>(sizeof(P));
+    return reinterpret_cast<const P*>(fresh_at + token * row_bytes) + further * kTileChannels;
+  }
+};
+
+/// Rows of this step, any stride apart.
+template <class G, class P>
+__device__ __forceinline__ void issue_fresh_rows(const FoldParams& p, std::int64_t first_row,
+                                                 std::uint32_t to, int lane) {
+  using Shape = CopyShape<P>;
+  const int row = lane / Shape::lanes;
+  const int in_row = lane % Shape::lanes;
+  const auto* from = static_cast<const P*>(p.projection) + first_row + row * p.projection_stride +
+                     in_row * Shape::elements;
+  const std::uint32_t slot = to + static_cast<std::uint32_t>(row * kTileRowBytes + in_row * 16);
+#pragma unroll
+  for (int i = 0; i < kGroupRows / Shape::together; ++i) {
+    const int r = i * Shape::together;
+    const P* at = from + r * p.projection_stride + half_of<G>(r) * G::head_dim;
+    const std::uint32_t here = slot + static_cast<std::uint32_t>(r * kTileRowBytes);
+    copy_stream16(here, at + G::state_width);
+    copy_stream16(here + kTilePartBytes, at);
   }
 }
 
@@ -132,21 +174,12 @@ __device__ __forceinline__ void issue_some(const FoldParams& p, const TileSource
   }
 }
 
-/// Issues all copies of a tile. Most are of one kind.
+/// Issues all copies of a tile, in any layout.
 template <class G, class S, class P, int PageRows>
 __device__ __forceinline__ void issue_tile(const FoldParams& p, const TileSource& from,
                                            std::uint32_t to, int lane) {
-  constexpr int packed = PageRows > 0 ? G::row_width : 0;
-  if (from.fresh_from <= 0 && from.first == 0) {
-    const auto* rows = static_cast<const P*>(p.projection) + from.fresh;
-    const std::int64_t stride = step_stride<G, PageRows>(p);
-    issue_packed<G, P, packed>(rows, rows + G::ratio % kGroupRows * stride, stride, to, lane);
-    return;
-  }
-  if (PageRows > 0 && from.fresh_from >= kGroupRows && from.first == 0) {
-    const auto* state = static_cast<const S*>(p.state);
-    issue_packed<G, S, packed>(state + from.previous, state + from.current,
-                               page_row_stride<G, PageRows>(p), to, lane);
+  if (PageRows == 0 && from.fresh_from <= 0 && from.first == 0) {
+    issue_fresh_rows<G, P>(p, from.fresh, to, lane);
     return;
   }
   issue_some<G, S, PageRows, false>(p, from, to, lane);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "cuda/device.cuh"
 #include "cuda/params.cuh"
 #include "cuda/tokens_chunk.hpp"
 
@@ -65,6 +66,15 @@ struct WindowList {
   std::int32_t first;
   std::int32_t stride;
   PlanEntry head[2];
+
+  /// Loaded where this stands: registers are what a fold lacks first.
+  __device__ __forceinline__ PlanEntry at(std::int32_t i) const {
+    PlanEntry e;
+    asm volatile("ld.v4.s32 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(e.token), "=r"(e.request), "=r"(e.row), "=r"(e.fresh)
+                 : "l"(entries + i));
+    return e;
+  }
 };
 
 /// The plan's windows first, first + stride, ... Entries are asked for together with the count that

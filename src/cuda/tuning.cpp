@@ -15,10 +15,20 @@ constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
 }
 
-/// HCA windows from which on a block for each beats clusters that share several (hca.cuh). With a
-/// position bias, which a cluster reads once and blocks with each window, that is later.
-constexpr std::int64_t kManyWindows = 100;
-constexpr std::int64_t kManyBiasedWindows = 400;
+/// Blocks that share an HCA window (hca_fold.cuh), by what was measured. Eight for as many windows
+/// as run at once; then two while all run at once; with many windows a block for each, but with a
+/// position bias two, as they have room for it twice on a multiprocessor. Other than a step, an op
+/// does not say whether all of its tokens close a window or, decoding, one in 128: eight cost a few
+/// percent where all do, anything else three times the latency where one does.
+int hca_cluster(Op op, std::int64_t windows, bool biased, bool special,
+                const DeviceTraits& device) {
+  const std::int64_t all = device.multiprocessors;
+  const std::int64_t many = biased ? 3 * all : 3 * all / 4;
+  if (!special) return windows < many ? 8 : 1;
+  if (op != Op::step) return windows < many ? 8 : biased ? 2 : 1;
+  if (windows <= all / 4) return 8;
+  return biased || windows <= all / 2 ? 2 : 1;
+}
 
 /// Blocks of a fold that run at once. Clusters: what a launch can know only of its own kernel, so
 /// it lowers this itself.
@@ -82,16 +92,22 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
   t.special = why_not_special(op, call) == nullptr;
   t.fast = exec.variant == Variant::fast;
   t.chained = exec.chained && device.clusters;
-  const bool many =
-      call.plan.data != nullptr &&
-      windows_expected(op, call) >= (op == Op::step && g.ape ? kManyBiasedWindows : kManyWindows);
-  t.cluster = hca && device.clusters && folds(op) && !many ? 8 : 1;
+  if (hca && device.clusters && folds(op)) {
+    const bool biased = op == Op::step ? g.ape : traits_of(call.compressor.recipe).ape_when_pooled;
+    t.cluster = call.plan.data == nullptr
+                    ? 8
+                    : hca_cluster(op, windows_expected(op, call), biased, t.special, device);
+  }
   if (op != Op::save_state) {
     // windows at once: HCA one a cluster or block, CSA four warps each, the indexer a warp each
-    const std::int64_t per_block = op == Op::norm_rope_store ? (g.head_dim == 128 ? 4 : 1)
-                                   : hca                     ? 1
-                                   : g.head_dim == 128       ? 8
-                                                             : 2;
+    std::int64_t per_block = op == Op::norm_rope_store ? (g.head_dim == 128 ? 4 : 1)
+                             : hca                     ? 1
+                             : g.head_dim == 128       ? 8
+                                                       : 2;
+    if (!hca && folds(op)) {  // where a block a multiprocessor is enough, all of its warps work
+      t.split = windows_expected(op, call) <= device.multiprocessors * per_block / 2;
+      if (t.split) per_block /= 2;
+    }
     std::int64_t blocks = 0;
     if (call.plan.data == nullptr) {
       blocks = divide_up(tokens, kScanThreads);  // each looks through its own tokens
