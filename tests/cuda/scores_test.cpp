@@ -244,10 +244,9 @@ class ScoreBytes : public GpuTestWith<Kind> {
   }
 };
 
-// HCA on some 32 clusters: up to 32 windows eight warps share one, up to 64 four, up to 128 two.
-// 200 have a warp each, of 300 some come in a second phase. From 100 on compress_store with a plan
-// has a block for a window. Without a plan a cluster has 8 windows at once, and splits what is
-// left.
+// HCA on some 30 clusters of 8 blocks: windows past 30 come in a second turn, past 60 in a third.
+// From 100 on compress_store with a plan has a block for a window, 264 at once. CSA and the indexer
+// split their tiles among partners up to 132 and 528 windows.
 TEST_P(ScoreBytes, AreTheCpus) {
   compare(20);
 }
@@ -260,18 +259,66 @@ TEST_P(ScoreBytes, AreTheCpusInSmallAndLargeCalls) {
 INSTANTIATE_TEST_SUITE_P(All, ScoreBytes, ::testing::ValuesIn(kinds()),
                          [](const auto& info) { return info.param.name; });
 
-class ScoreBytesOfBlocks : public GpuTest {};
+class ScoreBytesOfPairs : public GpuTest {};
 
-// A step has a block for a window from 400 windows' worth of tokens on; most are padding here.
-TEST_F(ScoreBytesOfBlocks, AreTheCpusOnALargeStep) {
-  const Kind kind{"", Hca::value, RowFormat::fp8_mla, Recipe::sglang, DType::bf16, 8};
-  const Layer layer = layer_of(kind);
-  Compared c(kind, layer, 150, 400 * Hca::value.ratio);
-  for (const Scores& s : kScores) {
-    SCOPED_TRACE(s.name);
-    c.fill(s);
-    ASSERT_NO_FATAL_FAILURE(c.play(Op::step, true));
+// From 34 windows' worth of tokens on, a step has two blocks for a window, 132 windows at once.
+TEST_F(ScoreBytesOfPairs, AreTheCpusOnALargeStep) {
+  const Kind bf16{"", Hca::value, RowFormat::fp8_mla, Recipe::sglang, DType::bf16, 8};
+  const Kind fp32{"", Hca::value, RowFormat::fp8_mla, Recipe::vllm, DType::f32, 8};
+  struct Size {
+    const Kind& kind;
+    std::int64_t windows;
+    std::int64_t of_tokens;  ///< windows' worth of them: most are padding
+  };
+  for (const Size& size :
+       {Size{fp32, 40, 40}, Size{bf16, 60, 64}, Size{fp32, 150, 160}, Size{bf16, 150, 400}}) {
+    const Layer layer = layer_of(size.kind);
+    Compared c(size.kind, layer, size.windows, size.of_tokens * Hca::value.ratio);
+    for (const Scores& s : kScores) {
+      SCOPED_TRACE(std::to_string(size.windows) + " windows, scores " + s.name);
+      c.fill(s);
+      ASSERT_NO_FATAL_FAILURE(c.play(Op::step, true));
+    }
   }
+}
+
+// Every way of laying warps over windows once, as small as can be: racecheck takes hundreds of
+// times as long (scripts/gpu-machine).
+class ScoreLayouts : public GpuTest {
+ protected:
+  static void compare(const Kind& kind, std::int64_t windows, std::int64_t tokens, Op op) {
+    const Layer layer = layer_of(kind);
+    Compared c(kind, layer, windows, tokens);
+    c.fill(kScores[1]);
+    ASSERT_NO_FATAL_FAILURE(c.play(op, true));
+  }
+  const Kind hca_{"", Hca::value, RowFormat::fp8_mla, Recipe::vllm, DType::f32, 8};
+  const Kind csa_{"", Csa::value, RowFormat::fp8_mla, Recipe::vllm, DType::f32, 4};
+  const Kind indexer_{"", Indexer::value, RowFormat::index_fp8, Recipe::vllm, DType::f32, 4};
+};
+
+TEST_F(ScoreLayouts, HcaEightBlocksForAWindow) {
+  compare(hca_, 2, 0, Op::compress_store);
+  compare(hca_, 2, 0, Op::step);
+  compare(hca_, 31, 0, Op::compress);
+}
+TEST_F(ScoreLayouts, HcaTwoBlocksForAWindow) {
+  compare(hca_, 3, 40 * Hca::value.ratio, Op::step);
+}
+TEST_F(ScoreLayouts, HcaABlockForAWindow) {
+  compare(hca_, 100, 0, Op::compress_store);
+}
+TEST_F(ScoreLayouts, CsaWithAPartner) {
+  compare(csa_, 5, 0, Op::step);
+}
+TEST_F(ScoreLayouts, CsaAlone) {
+  compare(csa_, 140, 0, Op::compress_store);
+}
+TEST_F(ScoreLayouts, IndexerWithAPartner) {
+  compare(indexer_, 5, 0, Op::step);
+}
+TEST_F(ScoreLayouts, IndexerAlone) {
+  compare(indexer_, 540, 0, Op::compress_store);
 }
 
 }  // namespace
