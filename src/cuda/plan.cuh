@@ -13,8 +13,8 @@
 namespace pleat::cuda {
 
 inline constexpr int kPlanThreads = 1024;
-/// Tokens a thread looks at in one sweep, neighbours: one after the other, so of few tokens each
-/// gets a thread of its own.
+/// Tokens a thread looks at in one sweep: one after the other, so of few tokens each gets a thread
+/// of its own. A warp's are neighbours, 32 at a time.
 inline constexpr int kPlanTokens = 4;
 
 struct PlanParams {
@@ -27,6 +27,9 @@ struct PlanParams {
 
 /// Counts of a stretch: closing in the low half, saves in the high half; both fit 2^20 and more.
 using PlanCounts = std::uint64_t;
+__device__ __forceinline__ PlanCounts counts_of(std::uint32_t closing, std::uint32_t saves) {
+  return static_cast<PlanCounts>(__popc(closing)) | static_cast<PlanCounts>(__popc(saves)) << 32;
+}
 
 template <class G, int Cluster, int Tokens>
 __global__ void __launch_bounds__(kPlanThreads)
@@ -45,40 +48,34 @@ __global__ void __launch_bounds__(kPlanThreads)
 #pragma unroll 1
   for (std::int64_t start = 0; start < p.tokens;
        start += static_cast<std::int64_t>(sweep) * Cluster) {
-    const std::int64_t first = start + static_cast<std::int64_t>(rank) * sweep + tid * Tokens;
+    const std::int64_t first =
+        start + static_cast<std::int64_t>(rank) * sweep + warp * 32 * Tokens + lane;
     std::int64_t position[Tokens];
-    std::int64_t slot[Tokens];
+    bool live[Tokens];
     std::int32_t request[Tokens];
 #pragma unroll
     for (int k = 0; k < Tokens; ++k) {
-      const bool in = first + k < p.tokens;
-      slot[k] = in ? p.state_slots[first + k] : -1;
-      position[k] = in ? p.positions[first + k] : 0;
-      request[k] = in ? p.token_to_req[first + k] : 0;
+      const std::int64_t t = first + 32 * k;
+      const bool in = t < p.tokens;
+      live[k] = in && is_live(p, static_cast<std::int32_t>(t));
+      position[k] = in ? p.positions[t] : 0;
+      request[k] = in ? p.token_to_req[t] : 0;
     }
-    std::uint32_t closing = 0;
-    std::uint32_t saved = 0;
-    PlanCounts mine = 0;
+#pragma unroll
+    for (int k = 0; k < Tokens; ++k)
+      position[k] = live[k] ? position[k] : 0;  // padding may hold anything
+    bool keep[Tokens] = {};
+    if (out.list_saves) are_saved<G>(p, first, request, position, keep);
+    std::uint32_t closing[Tokens];  // a bit for each lane's token
+    std::uint32_t saved[Tokens];
+    PlanCounts of_warp = 0;
 #pragma unroll
     for (int k = 0; k < Tokens; ++k) {
-      if (slot[k] < 0) continue;
-      const auto t = static_cast<std::int32_t>(first + k);
-      if ((position[k] + 1) % G::ratio == 0) {
-        closing |= 1U << k;
-        mine += 1;
-      }
-      if (out.list_saves && is_saved<G>(p, t, request[k], position[k])) {
-        saved |= 1U << k;
-        mine += PlanCounts{1} << 32;
-      }
+      closing[k] = __ballot_sync(0xFFFFFFFFU, live[k] && (position[k] + 1) % G::ratio == 0);
+      saved[k] = __ballot_sync(0xFFFFFFFFU, live[k] && keep[k]);
+      of_warp += counts_of(closing[k], saved[k]);
     }
-    PlanCounts inclusive = mine;
-#pragma unroll
-    for (int d = 1; d < 32; d *= 2) {
-      const PlanCounts below = __shfl_up_sync(0xFFFFFFFFU, inclusive, d);
-      if (lane >= d) inclusive += below;
-    }
-    if (lane == 31) warp_counts[warp] = inclusive;
+    if (lane == 0) warp_counts[warp] = of_warp;
     __syncthreads();
     if (warp == 0) {
       PlanCounts w = lane < static_cast<int>(blockDim.x) / 32 ? warp_counts[lane] : 0;
@@ -109,17 +106,19 @@ __global__ void __launch_bounds__(kPlanThreads)
       __syncthreads();
       total = block_counts[side];
     }
-    PlanCounts place = before + (warp > 0 ? warp_counts[warp - 1] : 0) + (inclusive - mine);
-    auto at_entry = static_cast<std::uint32_t>(place);
-    auto at_save = static_cast<std::uint32_t>(place >> 32);
+    PlanCounts place = before + (warp > 0 ? warp_counts[warp - 1] : 0);
+    const std::uint32_t below = (1U << lane) - 1U;
 #pragma unroll
     for (int k = 0; k < Tokens; ++k) {
-      const auto t = static_cast<std::int32_t>(first + k);
-      if ((closing >> k & 1U) != 0) {
-        out.entries[at_entry++] = {t, request[k], static_cast<std::int32_t>(position[k] / G::ratio),
-                                   fresh_rows<G::window>(p, t, request[k], position[k])};
+      const auto t = static_cast<std::int32_t>(first + 32 * k);
+      const PlanCounts own = place + counts_of(closing[k] & below, saved[k] & below);
+      if ((closing[k] >> lane & 1U) != 0) {
+        out.entries[static_cast<std::uint32_t>(own)] = {
+            t, request[k], static_cast<std::int32_t>(position[k] / G::ratio),
+            fresh_rows<G::window>(p, t, request[k], position[k])};
       }
-      if ((saved >> k & 1U) != 0) out.saves[at_save++] = t;
+      if ((saved[k] >> lane & 1U) != 0) out.saves[own >> 32] = t;
+      place += counts_of(closing[k], saved[k]);
     }
     carried += total;
     side ^= 1U;

@@ -13,14 +13,18 @@ __device__ __forceinline__ bool is_live(const FoldParams& p, std::int32_t t) {
   return p.state_slots[t] >= 0;
 }
 
-/// Whether token u is the live token of this request at this position.
+/// Whether token u is the live token of this request at this position. \p AtOnce: without a branch,
+/// so that what several such questions need is loaded at once.
+template <bool AtOnce = false>
 __device__ __forceinline__ bool is_token(const FoldParams& p, std::int64_t u, std::int32_t request,
                                          std::int64_t position) {
-  if (u < 0 || u >= p.tokens) return false;
-  const bool live = p.state_slots[u] >= 0;  // three loads at once, not one after the other
-  const bool same = p.token_to_req[u] == request;
-  const bool there = p.positions[u] == position;
-  return live & same & there;
+  const bool inside = u >= 0 && u < p.tokens;
+  if (!AtOnce && !inside) return false;
+  const std::int64_t i = inside ? u : 0;
+  const bool live = p.state_slots[i] >= 0;
+  const bool same = p.token_to_req[i] == request;
+  const bool there = p.positions[i] == position;
+  return inside & live & same & there;
 }
 
 /// How many of the last Window rows up to closing token t are tokens of this step. Tokens of a
@@ -42,20 +46,42 @@ __device__ __forceinline__ std::int32_t fresh_rows(const FoldParams& p, std::int
   return n;
 }
 
-/// Whether live token t's state row is written: policy tail, and what a ring can hold. Both say
+/// Whether live tokens' state rows are written: policy tail, and what a ring can hold. Both say
 /// "not if the request reaches some length in this step", and the token that would reach it has a
-/// known place.
+/// known place. Tokens first, first + 32, ...: what they need is loaded at once.
+template <class G, int Tokens>
+__device__ __forceinline__ void are_saved(const FoldParams& p, std::int64_t first,
+                                          const std::int32_t (&request)[Tokens],
+                                          const std::int64_t (&position)[Tokens],
+                                          bool (&saved)[Tokens]) {
+#pragma unroll
+  for (bool& s : saved)
+    s = true;
+  if (p.policy == StatePolicy::tail) {
+#pragma unroll
+    for (int k = 0; k < Tokens; ++k) {
+      constexpr std::int64_t before = G::overlap ? G::ratio : 0;
+      const std::int64_t length = ((position[k] + before) / G::ratio + 1) * G::ratio + p.rollback;
+      const std::int64_t ahead = length - 1 - position[k];
+      saved[k] =
+          !is_token<(Tokens > 1)>(p, first + 32 * k + ahead, request[k], position[k] + ahead);
+    }
+  }
+  if (p.ring) {
+#pragma unroll
+    for (int k = 0; k < Tokens; ++k) {
+      saved[k] = saved[k] &
+                 !is_token(p, first + 32 * k + p.page_rows, request[k], position[k] + p.page_rows);
+    }
+  }
+}
+
 template <class G>
 __device__ __forceinline__ bool is_saved(const FoldParams& p, std::int32_t t, std::int32_t request,
                                          std::int64_t position) {
-  if (p.policy == StatePolicy::tail) {
-    constexpr std::int64_t before = G::overlap ? G::ratio : 0;
-    const std::int64_t length = ((position + before) / G::ratio + 1) * G::ratio + p.rollback;
-    const std::int64_t ahead = length - 1 - position;
-    if (is_token(p, t + ahead, request, position + ahead)) return false;
-  }
-  return !p.ring ||
-         !is_token(p, static_cast<std::int64_t>(t) + p.page_rows, request, position + p.page_rows);
+  bool saved[1];
+  are_saved<G, 1>(p, t, {request}, {position}, saved);
+  return saved[0];
 }
 
 /// The closing windows that a block works through: the plan's, or those it finds in its own chunk.
