@@ -7,6 +7,7 @@
 
 #include "cuda/hca.cuh"
 #include "cuda/launch.cuh"
+#include "cuda/tuning.hpp"
 
 namespace pleat::cuda {
 
@@ -78,11 +79,9 @@ cudaError_t launch_hca_cluster(const FoldParams& p, const FoldTuning& t, cudaStr
   if (q.tile_slots < kSlots && !room.may_have_one_slot) return cudaErrorNoKernelImageForDevice;
   const int clusters = room.clusters[biased];
   if (planned && clusters > 0) {
-    // clusters that wait for others to end would double the time, so they take turns; on a decode
-    // step, where the rows to save are most of the work, fewer, for those to start at once
+    // on a decode step the rows to save are most of the work, and their blocks start at once
     const int saving = p.tokens <= kFewTokens ? t.save_blocks / Cluster : 0;
-    const int place = clusters - saving > clusters / 4 ? clusters - saving : clusters / 4;
-    q.fold_blocks = std::min(t.fold_blocks, place * Cluster);
+    q.fold_blocks = std::min(t.fold_blocks, clusters_that_fold(clusters, saving) * Cluster);
   }
   return launch(kernel, q.fold_blocks + t.save_blocks, kHcaThreads, Cluster,
                 HcaMemory<Cluster>::bytes(q.tile_slots, biased, planned), t.chained, stream, q);

@@ -164,8 +164,7 @@ __device__ __forceinline__ void save_rows(const FoldParams& p, std::int32_t inde
   const int tid = static_cast<int>(threadIdx.x);
   const std::int32_t listed =
       p.tokens > kFewTokens && p.saves != nullptr ? p.plan->saves : kEveryLiveToken;
-  // Of few tokens every row is asked for before it is known whether it is saved: on a decode step
-  // all are, and the way is one latency shorter.
+  // Of few tokens every row is looked at: on a decode step all are saved.
   if (p.tokens <= kFewTokens || listed >= 0) {
     SaveList list{nullptr, nullptr, p.tokens, false};
     if (listed >= 0) list = {p.saves, nullptr, listed, !p.writes_through};

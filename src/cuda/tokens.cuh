@@ -48,7 +48,7 @@ __device__ __forceinline__ std::int32_t fresh_rows(const FoldParams& p, std::int
 
 /// Whether live tokens' state rows are written: policy tail, and what a ring can hold. Both say
 /// "not if the request reaches some length in this step", and the token that would reach it has a
-/// known place. Tokens first, first + 32, ...: what they need is loaded at once.
+/// known place. Tokens first, first + 32, ...: what policy tail asks of them is loaded at once.
 template <class G, int Tokens>
 __device__ __forceinline__ void are_saved(const FoldParams& p, std::int64_t first,
                                           const std::int32_t (&request)[Tokens],

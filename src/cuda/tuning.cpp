@@ -15,11 +15,11 @@ constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
 }
 
-/// Blocks that share an HCA window (hca_fold.cuh), by what was measured. Eight for as many windows
-/// as run at once; then two while all run at once; with many windows a block for each, but with a
-/// position bias two, as they have room for it twice on a multiprocessor. Other than a step, an op
-/// does not say whether all of its tokens close a window or, decoding, one in 128: eight cost a few
-/// percent where all do, anything else three times the latency where one does.
+/// Blocks that share an HCA window (hca_fold.cuh), by what was measured. Eight for about as many
+/// windows as run at once; then two while all run at once; with many windows a block for each, but
+/// with a position bias two, as they have room for it twice on a multiprocessor. Other than a step,
+/// an op does not say whether all of its tokens close a window or, decoding, one in 128: eight cost
+/// a few percent where all do, anything else three times the latency where one does.
 int hca_cluster(Op op, std::int64_t windows, bool biased, bool special,
                 const DeviceTraits& device) {
   const std::int64_t all = device.multiprocessors;
@@ -63,6 +63,10 @@ std::int64_t most_closing(const Call& call) {
   const std::int64_t requests =
       call.state.block_table.given() ? call.state.block_table.shape[0] : tokens;
   return std::min(tokens, (tokens + requests * (ratio - 1)) / ratio);
+}
+
+int clusters_that_fold(int at_once, int saving) {
+  return std::max({at_once - saving, at_once / 4, 1});
 }
 
 const char* why_not_special(Op op, const Call& call) {
@@ -124,7 +128,7 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
     // rows that a block writes at once: SaveShape. All blocks at once, if folds leave some room
     const std::int64_t save_rows = (op == Op::step ? 4096 : 2048) / g.row_width();
     const std::int64_t places = std::int64_t{2} * device.multiprocessors;
-    const std::int64_t most = std::max(places - t.fold_blocks, places / 4);
+    const std::int64_t most = std::max<std::int64_t>({places - t.fold_blocks, places / 4, 1});
     const std::int64_t blocks = std::min(divide_up(tokens, save_rows), most);
     t.save_blocks = static_cast<int>(divide_up(blocks, t.cluster) * t.cluster);
   }

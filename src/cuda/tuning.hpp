@@ -21,6 +21,11 @@ struct DeviceTraits {
 /// for.
 FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& device);
 
+/// Clusters that fold, of those that a device runs at once. Clusters that wait for others to end
+/// would double the time, so they take turns; and \p saving of them are left to blocks that save
+/// rows, as far as three in four. At least one: small devices run no more.
+int clusters_that_fold(int at_once, int saving);
+
 /// Null when the call has the special layout, else the first thing that is not special about it.
 const char* why_not_special(Op op, const Call& call);
 

@@ -1,0 +1,90 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cuda/tuning.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+
+// How calls are spread over devices of any size, which no GPU is needed for: whatever the call and
+// the device, somebody folds, and blocks come in whole clusters.
+namespace pleat::cuda {
+namespace {
+
+struct Shape {
+  Geometry geometry;
+  std::int64_t tokens;
+  std::int64_t requests;
+  bool plan;
+  bool special;
+};
+
+/// Shapes and strides alone: tune() looks at nothing else.
+Call call_of(const Shape& s) {
+  static std::int64_t memory[2];
+  const Geometry& g = s.geometry;
+  const std::int64_t page_rows = s.special ? (g.overlap ? g.ratio : 8) : 16;
+  Call c;
+  c.compressor.geometry = g;
+  c.compressor.row_format = g.head_dim == 128 ? RowFormat::index_fp8 : RowFormat::fp8_mla;
+  c.batch.positions = TensorView::packed(memory, DType::i64, s.tokens);
+  c.projection = TensorView::packed(memory, DType::f32, s.tokens, g.row_width());
+  c.state.pages = TensorView::paged(memory, DType::f32, 64, page_rows, g.row_width(),
+                                    page_rows * g.row_width());
+  c.state.block_table = TensorView::packed(memory, DType::i32, s.requests, 4);
+  c.cache = TensorView::paged(memory, DType::u8, 64, 256 / g.ratio, 640, 640 * 256 / g.ratio);
+  if (s.plan) c.plan = {memory, s.tokens};
+  return c;
+}
+
+TEST(Tuning, SomebodyFoldsOnEveryDevice) {
+  for (const Geometry& g : {Hca::value, Csa::value, Indexer::value}) {
+    for (const std::int64_t tokens : {1, 63, 512, 513, 5000, 8192, 32768, 1 << 20}) {
+      for (const std::int64_t requests : {std::int64_t{1}, tokens}) {
+        for (const bool plan : {false, true}) {
+          for (const bool special : {false, true}) {
+            const Call call = call_of({g, tokens, requests, plan, special});
+            ASSERT_EQ(why_not_special(Op::step, call) == nullptr, special);
+            for (const int multiprocessors : {1, 2, 16, 30, 60, 108, 132, 148, 200}) {
+              for (const bool clusters : {false, true}) {
+                for (const Op op : {Op::compress, Op::compress_store, Op::step}) {
+                  const FoldTuning t = tune(op, call, {}, {multiprocessors, clusters});
+                  SCOPED_TRACE(std::to_string(tokens) + " tokens, " +
+                               std::to_string(multiprocessors) + " multiprocessors, cluster " +
+                               std::to_string(t.cluster));
+                  ASSERT_GE(t.fold_blocks, t.cluster);
+                  ASSERT_EQ(t.fold_blocks % t.cluster, 0);
+                  ASSERT_EQ(t.save_blocks % t.cluster, 0);
+                  ASSERT_EQ(t.save_blocks > 0, op == Op::step);
+                  ASSERT_TRUE(t.cluster == 1 || (clusters && g == Hca::value));
+                  ASSERT_TRUE(t.cluster != 2 || special) << "there is no such kernel";
+                  ASSERT_TRUE(!t.split || g.overlap);
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// A device with room for two clusters and rows to save would have had none to fold.
+TEST(Tuning, AtLeastOneClusterFolds) {
+  for (int at_once = 0; at_once < 64; ++at_once) {
+    for (int saving = 0; saving < 64; ++saving) {
+      const int folds = clusters_that_fold(at_once, saving);
+      ASSERT_GE(folds, 1);
+      ASSERT_LE(folds, std::max(at_once, 1));
+      ASSERT_GE(4 * folds + 3, at_once);
+    }
+  }
+  EXPECT_EQ(clusters_that_fold(30, 8), 22);
+  EXPECT_EQ(clusters_that_fold(30, 128), 7);
+  EXPECT_EQ(clusters_that_fold(3, 4), 1);
+}
+
+}  // namespace
+}  // namespace pleat::cuda
