@@ -16,13 +16,13 @@ inline constexpr bool kHasClusters = false;
 #endif
 
 /// Blocks of a multiprocessor. Some kernels need more registers than two leave them: those that
-/// look up where each row lies, and some of those whose rows are of two types.
-template <class S, class P, int PageRows, int Cluster, bool Fast>
+/// look up where each row lies, and the fast ones whose rows are of two types.
+template <class S, class P, int PageRows, bool Fast>
 inline constexpr int kHcaResident = PageRows > 0 && (sizeof(S) == sizeof(P) || !Fast) ? 2 : 1;
 
 /// Blocks that fold, in clusters or not, then blocks that save state rows.
 template <class G, class S, class P, int PageRows, int CacheRows, int Cluster, bool Fast>
-__global__ void __launch_bounds__(kHcaThreads, kHcaResident<S, P, PageRows, Cluster, Fast>)
+__global__ void __launch_bounds__(kHcaThreads, kHcaResident<S, P, PageRows, Fast>)
     hca_kernel(const __grid_constant__ FoldParams p) {
   static_assert(G::tiles % Cluster == 0);
   extern __shared__ uint4 dynamic_memory[];

@@ -8,10 +8,10 @@
 #include "cuda/write_through.cuh"
 
 // Folding HCA windows: a cluster of 1, 2 or 8 blocks has a window, a block of it 8, 4 or 1 tiles of
-// 64 channels, and as many warps as there are blocks share a tile, each a part of its
-// rows. So whatever the cluster, a block has 8 warps, and each works by itself from the first row
-// of its part to the last. Then one warp of a tile, another with each window, joins the parts and
-// finishes the tile, while the others are on the next window. Only sums of squares cross blocks.
+// 64 channels, and as many warps as there are blocks share a tile, each a part of its rows. So
+// whatever the cluster, a block has 8 warps, and each works by itself from the first row of its
+// part to the last. Then one warp of a tile, another with each window, joins the parts and finishes
+// the tile, while the others are on the next window. Only sums of squares cross blocks.
 namespace pleat::cuda {
 
 /// Tiles of a warp in shared memory. More wait longer for their first one, and lose at every size.

@@ -48,11 +48,7 @@ HcaRoom find_room(Kernel* kernel) {
   if (r.error != cudaSuccess || Cluster == 1) return r;
   for (const bool biased : {false, true}) {
     const int slots = hca_slots<Cluster>(r.shared, biased, true);
-    cudaLaunchAttribute attribute{};
-    attribute.id = cudaLaunchAttributeClusterDimension;
-    attribute.val.clusterDim.x = Cluster;
-    attribute.val.clusterDim.y = 1;
-    attribute.val.clusterDim.z = 1;
+    cudaLaunchAttribute attribute = cluster_attribute(Cluster);
     cudaLaunchConfig_t config{};
     config.gridDim = dim3(Cluster);
     config.blockDim = dim3(kHcaThreads);

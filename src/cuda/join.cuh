@@ -55,7 +55,7 @@ struct SpanSums {
   /// So many of them, joined. Scaled ones are joined in place.
   template <int Count>
   __device__ __forceinline__ Sums join_all(int first, int lane) {
-    static_assert(Count == 2 || Count == 4 || Count == 8);
+    static_assert(Count == 2 || Count == 8);
     Sums s[Count];
     std::int32_t any = 0;
 #pragma unroll

@@ -53,6 +53,15 @@ cudaError_t allow_shared(Kernel* kernel, int bytes) {
   return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
 }
 
+inline cudaLaunchAttribute cluster_attribute(int blocks) {
+  cudaLaunchAttribute a{};
+  a.id = cudaLaunchAttributeClusterDimension;
+  a.val.clusterDim.x = static_cast<unsigned>(blocks);
+  a.val.clusterDim.y = 1;
+  a.val.clusterDim.z = 1;
+  return a;
+}
+
 template <class... Params>
 cudaError_t launch(void (*kernel)(Params...), int blocks, int threads, int cluster, int shared,
                    bool chained, cudaStream_t stream, const Params&... params) {
@@ -64,13 +73,7 @@ cudaError_t launch(void (*kernel)(Params...), int blocks, int threads, int clust
   config.stream = stream;
   cudaLaunchAttribute attributes[2];
   unsigned n = 0;
-  if (cluster > 1) {
-    attributes[n].id = cudaLaunchAttributeClusterDimension;
-    attributes[n].val.clusterDim.x = static_cast<unsigned>(cluster);
-    attributes[n].val.clusterDim.y = 1;
-    attributes[n].val.clusterDim.z = 1;
-    ++n;
-  }
+  if (cluster > 1) attributes[n++] = cluster_attribute(cluster);
   if (chained) {
     attributes[n].id = cudaLaunchAttributeProgrammaticStreamSerialization;
     attributes[n].val.programmaticStreamSerializationAllowed = 1;

@@ -15,6 +15,12 @@ T* pointer(const TensorView& v) {
 
 }  // namespace
 
+bool adds_bias(Op op, const Call& call) {
+  if (!call.weights.ape.given()) return false;
+  return op == Op::save_state || op == Op::step ||
+         traits_of(call.compressor.recipe).ape_when_pooled;
+}
+
 FoldParams make_params(Op op, const Call& call) {
   const Compressor& c = call.compressor;
   FoldParams p{};
@@ -47,7 +53,7 @@ FoldParams make_params(Op op, const Call& call) {
   p.cache = pointer<std::uint8_t>(call.cache);
   p.cache_page_stride = call.cache.stride[0];
   p.cache_rows = static_cast<std::int32_t>(call.cache.shape[1]);
-  p.ape = pointer<const float>(call.weights.ape);
+  p.ape = adds_bias(op, call) ? pointer<const float>(call.weights.ape) : nullptr;
   p.ape_stride = call.weights.ape.stride[0];
   p.norm = call.weights.norm.data;
   p.norm_bf16 = call.weights.norm.dtype == DType::bf16;
@@ -63,8 +69,6 @@ FoldParams make_params(Op op, const Call& call) {
   p.policy = call.write.policy;
   p.rollback = call.write.rollback;
   p.writes_through = op == Op::step && (p.ring || p.policy == StatePolicy::all);
-  // with the bias already in the state, pooling from the state adds none
-  if (op != Op::save_state && op != Op::step && !p.recipe.ape_when_pooled) p.ape = nullptr;
   return p;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "cuda/params.hpp"
 #include "cuda/tokens_chunk.hpp"
 
 namespace pleat::cuda {
@@ -96,11 +97,11 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
   t.special = why_not_special(op, call) == nullptr;
   t.fast = exec.variant == Variant::fast;
   t.chained = exec.chained && device.clusters;
+  const std::int64_t expected = op == Op::save_state ? 0 : windows_expected(op, call);
   if (hca && device.clusters && folds(op)) {
-    const bool biased = op == Op::step ? g.ape : traits_of(call.compressor.recipe).ape_when_pooled;
     t.cluster = call.plan.data == nullptr
                     ? 8
-                    : hca_cluster(op, windows_expected(op, call), biased, t.special, device);
+                    : hca_cluster(op, expected, adds_bias(op, call), t.special, device);
   }
   if (op != Op::save_state) {
     // windows at once: HCA one a cluster or block, CSA four warps each, the indexer a warp each
@@ -109,7 +110,7 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
                              : g.head_dim == 128       ? 8
                                                        : 2;
     if (!hca && folds(op)) {  // where a block a multiprocessor is enough, all of its warps work
-      t.split = windows_expected(op, call) <= device.multiprocessors * per_block / 2;
+      t.split = expected <= device.multiprocessors * per_block / 2;
       if (t.split) per_block /= 2;
     }
     std::int64_t blocks = 0;
@@ -117,7 +118,6 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
       blocks = divide_up(tokens, kScanThreads);  // each looks through its own tokens
     } else {
       const std::int64_t resident = resident_blocks(op, t.cluster, device) / t.cluster;
-      const std::int64_t expected = windows_expected(op, call);
       const std::int64_t spread = std::min<std::int64_t>(expected, device.multiprocessors);
       const std::int64_t needed = std::max(divide_up(expected, per_block), spread);
       blocks = divide_up(needed, divide_up(needed, resident));  // an equal share for each
