@@ -50,7 +50,7 @@ template <class G, int PageRows>
 __device__ __forceinline__ CsaPages csa_pages(const FoldParams& p, const PlanEntry& e) {
   CsaPages pages{0, 0};
   if constexpr (PageRows == G::ratio) {
-    const int fresh = p.projection != nullptr ? e.fresh : 0;
+    const int fresh = fresh_of(p, e);
     const std::int32_t* table = p.block_table + e.request * p.table_stride + e.row;
     if (fresh < G::window && e.row > 0) pages.previous = table[-1];
     if (fresh < G::ratio) pages.current = table[0];
@@ -62,7 +62,7 @@ template <class G, int PageRows>
 __device__ __forceinline__ TileSource csa_source(const FoldParams& p, const PlanEntry& e,
                                                  const CsaPages& pages, int channel) {
   TileSource s{};
-  s.fresh_from = G::window - (p.projection != nullptr ? e.fresh : 0);
+  s.fresh_from = G::window - fresh_of(p, e);
   s.first = e.row == 0 ? G::ratio : 0;
   const std::int64_t token = static_cast<std::int64_t>(e.token) - (G::window - 1);
   s.fresh = token * step_stride<G, PageRows>(p) + channel;
@@ -96,7 +96,7 @@ struct CsaCopies {
                                         const CsaPages& pages, int t) const {
     const std::uint32_t slot = to + t * kTileBytes;
     if constexpr (PageRows > 0) {  // most tiles, with fewer instructions
-      const int fresh = p.projection != nullptr ? e.fresh : 0;
+      const int fresh = fresh_of(p, e);
       const std::int64_t token = e.token - (G::window - 1);
       if (fresh == 0 && e.row > 0) {
         issue_rows<G, S, G::row_width>(packed.state(p, pages.previous, t),
@@ -187,7 +187,7 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
     wait_for_copies<kWarpTiles>();
     __syncthreads();  // the position bias is there
   }
-  int fresh = list.head[0].fresh;
+  int fresh = fresh_of(p, list.head[0]);
   bool first_window = list.head[0].row == 0;
   PlanEntry next = list.head[1];
   std::uint32_t side = 0;
@@ -195,7 +195,7 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
   for (; index < list.count; index += list.stride, side ^= 1U) {
     const bool more = index + list.stride < list.count;
     if (more) pages = csa_pages<G, PageRows>(p, next);
-    const int fresh_from = G::window - (p.projection != nullptr ? fresh : 0);
+    const int fresh_from = G::window - fresh;
     Two x[kWarpTiles];
 #pragma unroll 1
     for (int t = 0; t < kWarpTiles; ++t) {
@@ -227,7 +227,7 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
       }
       close_copies();
     }
-    fresh = next.fresh;
+    fresh = fresh_of(p, next);
     first_window = next.row == 0;
     if (index + 2 * list.stride < list.count) next = list.at(index + 2 * list.stride);
     if (!stores) {

@@ -80,6 +80,10 @@ struct LateSlot {
   float sin[32];
 };
 
+/// A closing token whose row is not wanted may lie past the table.
+__device__ __forceinline__ bool has_rope_row(const FoldParams& p, const PlanEntry& e) {
+  return e.row < p.rope_windows;
+}
 template <class G>
 __device__ __forceinline__ const float* rope_of(const FoldParams& p, const PlanEntry& e, int lane) {
   const float* row = p.rope + static_cast<std::int64_t>(e.row) * G::ratio * p.rope_stride;
@@ -95,7 +99,7 @@ template <class G>
 __device__ __forceinline__ void issue_late(const FoldParams& p, const PlanEntry& e, bool rotated,
                                            int lane, LateSlot& to) {
   if (lane == 0) copy_small<8>(&to.kv_slot, p.kv_slots + e.token);
-  if (!rotated) return;
+  if (!rotated || !has_rope_row(p, e)) return;
   const float* cos = rope_of<G>(p, e, lane);
   copy_small<4>(&to.cos[lane], cos);
   copy_small<4>(&to.sin[lane], cos + sine_after_cosine<G>(p));
@@ -110,7 +114,7 @@ template <class G>
 __device__ __forceinline__ Late fetch_late(const FoldParams& p, const PlanEntry& e, bool rotated,
                                            int lane) {
   Late late{p.kv_slots[e.token], 0.0F, 0.0F};
-  if (!rotated) return late;
+  if (!rotated || !has_rope_row(p, e)) return late;
   const float* cos = rope_of<G>(p, e, lane);
   late.cos = cos[0];
   late.sin = cos[sine_after_cosine<G>(p)];

@@ -12,9 +12,13 @@ inline constexpr int kHcaWarps = 8;
 inline constexpr int kHcaThreads = 32 * kHcaWarps;
 inline constexpr int kSpanGroups = numerics::kSpanRows / kGroupRows;
 
-/// Tokens of this step among the last rows of a window.
-__device__ __forceinline__ int fresh_of(const FoldParams& p, const PlanEntry& e) {
-  return p.projection != nullptr ? e.fresh : 0;
+/// The plan's windows that are a block's, where it folds by itself. Multiprocessors are not served
+/// alike: some read a quarter faster than others. So the blocks that run at once have shares of no
+/// more than most windows, and whichever ends makes place for a block that has one of the rest.
+__device__ __forceinline__ WindowList windows_of_block(const FoldParams& p, std::int32_t block) {
+  const std::int32_t later = block - p.early_blocks;
+  if (later < 0) return plan_windows(p, block, p.early_blocks, p.early_windows);
+  return plan_windows(p, p.early_windows + later, p.fold_blocks - p.early_blocks);
 }
 
 /// Rows of a group from this one on are tokens of this step.

@@ -50,6 +50,7 @@ struct FoldParams {
   const void* norm;  ///< [D] f32 or bf16
   const float* rope;
   std::int64_t rope_stride;
+  std::int32_t rope_windows;  ///< windows whose first position the table has
   const float* fp8_scale;
   float eps;
 
@@ -65,6 +66,10 @@ struct FoldParams {
   std::int32_t tile_slots;   ///< HCA: tiles of a warp in shared memory
   bool split;                ///< CSA, indexer: two warps fold what else one does
   std::int32_t fold_blocks;  ///< blocks past these do nothing but write state rows
+  /// HCA, a block a window: blocks that run at once, and how many windows they take in turn. The
+  /// rest are the later blocks'.
+  std::int32_t early_blocks;
+  std::int32_t early_windows;
   numerics::ExpTable exp = numerics::kExpTable;  ///< parameters are the constants nearest by
 };
 

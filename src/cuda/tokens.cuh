@@ -6,6 +6,8 @@
 #include "cuda/params.cuh"
 #include "cuda/tokens_chunk.hpp"
 
+#include <limits>
+
 // What can be read off a step's tokens, the same for the plan kernel and for blocks without a plan.
 namespace pleat::cuda {
 
@@ -103,15 +105,25 @@ struct WindowList {
   }
 };
 
-/// The plan's windows first, first + stride, ... Entries are asked for together with the count that
-/// says whether they are any: a plan has room for one of every token, so the address is good.
+inline constexpr std::int32_t kEveryWindow = std::numeric_limits<std::int32_t>::max();
+
+/// The plan's windows first, first + stride, ..., before \p end. Entries are asked for together
+/// with the count that says whether they are any: a plan has room for one of every token, so the
+/// address is good.
 __device__ __forceinline__ WindowList plan_windows(const FoldParams& p, std::int32_t first,
-                                                   std::int32_t stride) {
-  WindowList list{p.entries, p.plan->closing, first, stride, {}};
+                                                   std::int32_t stride,
+                                                   std::int32_t end = kEveryWindow) {
+  WindowList list{p.entries, min(p.plan->closing, end), first, stride, {}};
   const std::int32_t last = p.tokens - 1;
   list.head[0] = p.entries[first < last ? first : last];
   list.head[1] = p.entries[first + stride < last ? first + stride : last];
   return list;
+}
+
+/// Tokens of this step among the last rows of a window; an op without a projection
+/// has them in the state.
+__device__ __forceinline__ int fresh_of(const FoldParams& p, const PlanEntry& e) {
+  return p.projection != nullptr ? e.fresh : 0;
 }
 
 /// Entries of the chunk's closing tokens, in token order, into shared memory. Needs a block of at

@@ -47,6 +47,21 @@ std::int64_t windows_expected(Op op, const Call& call) {
   return std::min(most, call.batch.positions.shape[0] / call.compressor.geometry.ratio + 4);
 }
 
+/// Of many HCA windows, a block each, the blocks that run at once are sure of seven tenths; the
+/// rest have blocks of their own, which start where one has ended. Blocks that find nothing to do
+/// cost time too, so there are not more of them than a few for each place.
+void share_out(FoldTuning& t, std::int64_t windows, std::int64_t resident) {
+  constexpr std::int64_t least = 3;  // a block: with fewer, starting others costs more
+  t.early_blocks = t.fold_blocks;
+  t.early_windows = std::numeric_limits<int>::max();
+  const std::int64_t share = (7 * windows + 5 * resident) / (10 * resident);
+  if (share < least) return;
+  const std::int64_t later = std::min(windows - share * resident, 8 * resident);
+  t.early_blocks = static_cast<int>(resident);
+  t.early_windows = static_cast<int>(share * resident);
+  t.fold_blocks = static_cast<int>(resident + later);
+}
+
 bool folds(Op op) {
   return op == Op::compress || op == Op::compress_store || op == Op::step;
 }
@@ -123,6 +138,9 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
       blocks = divide_up(needed, divide_up(needed, resident));  // an equal share for each
     }
     t.fold_blocks = static_cast<int>(blocks * t.cluster);
+    if (hca && folds(op) && t.cluster == 1 && call.plan.data != nullptr) {
+      share_out(t, expected, resident_blocks(op, 1, device));
+    }
   }
   if (op == Op::save_state || op == Op::step) {
     // rows that a block writes at once: SaveShape. All blocks at once, if folds leave some room

@@ -199,6 +199,46 @@ TEST_P(Canaries, NoByteBeyondItsOwn) {
   }
 }
 
+// Windows past the RoPE table are let through where no row is wanted: nor may they be looked up
+// there. It is memcheck that would see it.
+TEST_P(Canaries, NoRopeRowOfAWindowWithoutARow) {
+  const Kind& kind = GetParam();
+  LayerShape s;
+  s.compressor = {kind.geometry, Recipe::vllm, kind.formats[0], 1e-6F};
+  s.positions = 260;
+  const Layer layer(s);
+  const std::int64_t rows = kind.geometry.ratio;  // of the table: of windows, it has the first
+  const auto values = static_cast<std::size_t>(rows * kind.geometry.rope_dim);
+  const std::vector<float> table(layer.rope().begin(), layer.rope().begin() + values);
+  for (const bool ring : {false, true}) {
+    SCOPED_TRACE(ring ? "ring" : "paged");
+    const EngineShape shape = shape_of(kind.geometry, ring);
+    const RigSize size = rig_size(layer, shape, kind.tokens, 4);
+    Rig gpu(layer, shape, size, gpu_exec());
+    Rig cpu(layer, shape, size, cpu_exec());
+    const Buffer gpu_table(gpu.memory(), table);
+    const Buffer cpu_table(cpu.memory(), table);
+    gpu.call.weights.rope.data = gpu_table.data();
+    cpu.call.weights.rope.data = cpu_table.data();
+    for (Rig* r : {&gpu, &cpu})
+      r->call.weights.rope.shape[0] = rows;
+    Random random(7);
+    Step step = draw_step(kind.geometry, shape, size, kind.requests, random);
+    int without = 0;
+    for (StepToken& t : step.tokens) {
+      if (!closes(kind.geometry, t) || t.name.position < rows) continue;
+      t.kv_slot = -1;
+      ++without;
+    }
+    ASSERT_GT(without, 0);
+    for (const Op op : {Op::norm_rope_store, Op::compress_store, Op::step}) {
+      for (const bool planned : {false, true}) {
+        ASSERT_NO_FATAL_FAILURE(expect_only_its_own(cpu, gpu, step, op, planned));
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Geometries, Canaries, ::testing::ValuesIn(kKinds),
                          [](const auto& info) { return info.param.name; });
 

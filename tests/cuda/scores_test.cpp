@@ -282,6 +282,17 @@ TEST_F(ScoreBytesOfPairs, AreTheCpusOnALargeStep) {
   }
 }
 
+// From some 950 windows on, the last three tenths have blocks that start when others have ended.
+TEST_F(ScoreBytesOfPairs, AreTheCpusWithBlocksThatStartLater) {
+  const Kind kind{"", Hca::value, RowFormat::fp8_mla, Recipe::deepseek, DType::f32, 8};
+  const Layer layer = layer_of(kind);
+  for (const std::int64_t tokens : {0, 20000}) {  // some of the blocks find work, or none do
+    Compared c(kind, layer, 960, tokens);
+    c.fill(kScores[1]);
+    ASSERT_NO_FATAL_FAILURE(c.play(Op::compress_store, true));
+  }
+}
+
 // Every way of laying warps over windows once, as small as can be: racecheck takes hundreds of
 // times as long (scripts/gpu-machine).
 class ScoreLayouts : public GpuTest {

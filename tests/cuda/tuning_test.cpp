@@ -61,6 +61,12 @@ TEST(Tuning, SomebodyFoldsOnEveryDevice) {
                   ASSERT_TRUE(t.cluster == 1 || (clusters && g == Hca::value));
                   ASSERT_TRUE(t.cluster != 2 || special) << "there is no such kernel";
                   ASSERT_TRUE(!t.split || g.overlap);
+                  if (g == Hca::value && plan && t.cluster == 1) {
+                    ASSERT_GE(t.early_blocks, 1);
+                    ASSERT_GE(t.early_windows, t.early_blocks);
+                    // windows past the early ones have blocks, however many they turn out to be
+                    ASSERT_TRUE(t.early_windows > tokens || t.fold_blocks > t.early_blocks);
+                  }
                 }
               }
             }
