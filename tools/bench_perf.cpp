@@ -51,20 +51,41 @@ bool is_asked(const PerfRow& row, const std::vector<std::string>& names) {
          });
 }
 
-nlohmann::ordered_json measure_row(const PerfRow& row) {
+/// Policy all may take as long as the same step with policy tail, which was measured `before`, and
+/// 1.1 times as long as its further bytes take at the read limit. 0: it was not measured.
+double target_of_all(const PerfRow& row, const PerfBytes& bytes,
+                     const nlohmann::ordered_json& before, double tb_per_s) {
+  const std::string name = row.name;
+  for (const nlohmann::ordered_json& tail : before) {
+    if (tail["name"].get<std::string>() + ", all" != name) continue;
+    const auto moved =
+        tail["bytes_read"].get<std::int64_t>() + tail["bytes_written"].get<std::int64_t>();
+    const auto further = static_cast<double>(bytes.read + bytes.written - moved);
+    return tail["us"]["p50"].get<double>() + 1.1 * further / tb_per_s * 1e-6;
+  }
+  return 0;
+}
+
+/// \p before: the rows measured so far.
+nlohmann::ordered_json measure_row(const PerfRow& row, const nlohmann::ordered_json& before,
+                                   double tb_per_s) {
   const PerfMeasurement m = measure_gpu(row, Variant::exact, true);
+  const bool all = row.op == Op::step && row.policy == StatePolicy::all;
+  const double target = all ? target_of_all(row, m.bytes, before, tb_per_s) : row.target_us;
   const auto moved = static_cast<double>(m.bytes.read + m.bytes.written);
   const double limit = m.read_us.p50 / m.us.p50 * 100;
-  const char* met = row.target_us <= 0 ? "-" : m.us.p50 <= row.target_us ? "met" : "missed";
+  const char* met = target <= 0 ? "-" : m.us.p50 <= target ? "met" : "missed";
   nlohmann::ordered_json out = {{"name", row.name},
-                                {"op", row.with_indexer ? "csa_step" : name(row.op)},
+                                {"op", row.with_indexer ? "csa_step"
+                                       : row.with_store ? "compress, norm_rope_store"
+                                                        : name(row.op)},
                                 {"us", quantiles_json(m.us)},
                                 {"read_us", quantiles_json(m.read_us)},
                                 {"bytes_read", m.bytes.read},
                                 {"bytes_written", m.bytes.written},
                                 {"tb_per_s", moved / m.us.p50 * 1e-6},
                                 {"percent_of_limit", limit},
-                                {"target_us", row.target_us},
+                                {"target_us", target},
                                 {"met", met},
                                 {"peer", row.peer},
                                 {"peer_us", row.peer_us},
@@ -77,7 +98,7 @@ nlohmann::ordered_json measure_row(const PerfRow& row) {
   }
   fmt::print("{:33} {:8.2f} {:8.2f} {:8.2f} {:9.2f} {:6.2f} {:5.1f}% {} {:8.1f}  {}\n", row.name,
              m.us.p20, m.us.p50, m.us.p80, moved * 1e-6, moved / m.us.p50 * 1e-6, limit, fast,
-             row.target_us, met);
+             target, met);
   std::fflush(stdout);
   return out;
 }
@@ -99,7 +120,8 @@ nlohmann::ordered_json run_perf_suite(const BenchOptions& options) {
              "p80", "MB", "TB/s", "limit", "fast us", "target");
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const PerfRow& row : perf_rows()) {
-    if (is_asked(row, options.rows)) rows.push_back(measure_row(row));
+    if (!is_asked(row, options.rows)) continue;
+    rows.push_back(measure_row(row, rows, report["read_tb_per_s"].get<double>()));
   }
   report["rows"] = rows;
   return report;

@@ -121,7 +121,7 @@ PerfBytes bytes_of(const PerfRow& row, std::int64_t rows, std::int64_t saved) {
     case Op::save_state:
       return {saved * row_bytes, saved * row_bytes};
     case Op::compress:
-      return {rows * window_bytes, rows * g.head_dim * 4};
+      return {rows * window_bytes, rows * g.head_dim * 4 + (row.with_store ? stored : 0)};
     case Op::norm_rope_store:
       return {rows * g.head_dim * 4, stored};
     case Op::compress_store:
@@ -333,6 +333,8 @@ PerfMeasurement measure_gpu(const PerfRow& row, Variant variant, bool with_plan)
     indexer->common().batch.token_to_req = layer.common().batch.token_to_req;
     indexer->common().plan = layer.common().plan;
   }
+  Exec chained = exec;
+  chained.chained = true;
   std::vector<Call> calls;
   std::vector<Call> others;
   for (std::int64_t i = 0; i < sets; ++i) {
@@ -345,6 +347,7 @@ PerfMeasurement measure_gpu(const PerfRow& row, Variant variant, bool with_plan)
   m.us = time_graph(stream.handle, std::max<std::int64_t>(sets, 20), [&](std::int64_t i) {
     const auto k = static_cast<std::size_t>(i % sets);
     check(indexer ? csa_step(calls[k], others[k], exec) : run(row.op, calls[k], exec));
+    if (row.with_store) check(run(Op::norm_rope_store, calls[k], chained));
   });
   m.read_us = time_read(stream.handle, m.bytes.read);
   return m;

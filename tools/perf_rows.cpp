@@ -14,6 +14,7 @@ const std::vector<PerfRow>& perf_rows() {
   constexpr StatePolicy all = StatePolicy::all;
   constexpr Op step = Op::step;
   constexpr Op fused = Op::compress_store;
+  constexpr Op split = Op::compress;
   constexpr const char* sglang = "SGLang";
   constexpr const char* design = "vLLM C128 design (est.)";
   static const std::vector<PerfRow> rows{
@@ -49,13 +50,16 @@ const std::vector<PerfRow>& perf_rows() {
       {"hca step, prefill 8192, all", hca, step, mla, all, 1, 8192, 0, true, "", 0, 0},
       {"csa step, prefill 8192, all", csa, step, mla, all, 1, 8192, 0, true, "", 0, 0},
       {"indexer step, prefill 8192, all", index, step, fp8, all, 1, 8192, 0, true, "", 0, 0},
-      {"hca split compress, 32 windows", hca, Op::compress, mla, tail, 32, 32, 32, false, "", 0, 0},
-      {"hca split compress, 256 windows", hca, Op::compress, mla, tail, 256, 256, 256, false, "", 0,
-       0},
-      {"hca split store, 32 windows", hca, Op::norm_rope_store, mla, tail, 32, 32, 32, false, "", 0,
-       0},
-      {"hca split store, 256 windows", hca, Op::norm_rope_store, mla, tail, 256, 256, 256, false,
-       "", 0, 0},
+      {"hca split pair, 32 windows", hca, split, mla, tail, 32, 32, 32, false, design, 8.8, 8.8,
+       false, true},
+      {"hca split pair, 128 windows", hca, split, mla, tail, 128, 128, 128, false, design, 22.3,
+       22.3, false, true},
+      {"hca split pair, 256 windows", hca, split, mla, tail, 256, 256, 256, false, design, 38.5,
+       38.5, false, true},
+      {"hca split pair, 1024 windows", hca, split, mla, tail, 1024, 1024, 1024, false, design, 134,
+       134, false, true},
+      {"hca split pair, 4096 windows", hca, split, mla, tail, 4096, 4096, 4096, false, design, 521,
+       521, false, true},
       {"hca split save, decode 64", hca, Op::save_state, mla, all, 64, 64, 1, false, "", 0, 0},
       {"hca split compress, decode 64", hca, Op::compress, mla, all, 64, 64, 1, false, "", 0, 0},
       {"hca split store, decode 64", hca, Op::norm_rope_store, mla, all, 64, 64, 1, false, "", 0,

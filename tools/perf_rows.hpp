@@ -25,6 +25,9 @@ struct PerfRow {
   double target_us;
   /// csa_step: the row's geometry is CSA's, and its indexer (rows index_fp8) comes along.
   bool with_indexer = false;
+  /// compress, and after it norm_rope_store, chained to it: the two launches of an engine that
+  /// keeps pooled rows in between.
+  bool with_store = false;
 };
 
 /// The rows, in the order of the table.

@@ -16,13 +16,16 @@ inline constexpr bool kHasClusters = false;
 #endif
 
 /// Blocks of a multiprocessor. Some kernels need more registers than two leave them: those that
-/// look up where each row lies, and the fast ones whose rows are of two types.
-template <class S, class P, int PageRows, bool Fast>
-inline constexpr int kHcaResident = PageRows > 0 && (sizeof(S) == sizeof(P) || !Fast) ? 2 : 1;
+/// look up where each row lies, and the fast ones whose rows are of two types. \p Alone: one is all
+/// that the call has, and more registers make it faster.
+template <class S, class P, int PageRows, bool Fast, bool Alone>
+inline constexpr int kHcaResident = PageRows > 0 && (sizeof(S) == sizeof(P) || !Fast) && !Alone ? 2
+                                                                                                : 1;
 
 /// Blocks that fold, in clusters or not, then blocks that save state rows.
-template <class G, class S, class P, int PageRows, int CacheRows, int Cluster, bool Fast>
-__global__ void __launch_bounds__(kHcaThreads, kHcaResident<S, P, PageRows, Fast>)
+template <class G, class S, class P, int PageRows, int CacheRows, int Cluster, bool Fast,
+          bool Alone>
+__global__ void __launch_bounds__(kHcaThreads, kHcaResident<S, P, PageRows, Fast, Alone>)
     hca_kernel(const __grid_constant__ FoldParams p) {
   static_assert(G::tiles % Cluster == 0);
   extern __shared__ uint4 dynamic_memory[];

@@ -62,9 +62,9 @@ HcaRoom find_room(Kernel* kernel) {
   return r;
 }
 
-template <class S, class P, int PageRows, int CacheRows, int Cluster, bool Fast>
+template <class S, class P, int PageRows, int CacheRows, int Cluster, bool Fast, bool Alone = false>
 cudaError_t launch_hca_cluster(const FoldParams& p, const FoldTuning& t, cudaStream_t stream) {
-  auto* kernel = hca_kernel<Hca, S, P, PageRows, CacheRows, Cluster, Fast>;
+  auto* kernel = hca_kernel<Hca, S, P, PageRows, CacheRows, Cluster, Fast, Alone>;
   static PerDevice<HcaRoom> known;
   const HcaRoom& room = known.get([&] { return find_room<Cluster>(kernel); });
   if (room.error != cudaSuccess) return room.error;
@@ -90,6 +90,7 @@ cudaError_t launch_hca_layout(const FoldParams& p, const FoldTuning& t, cudaStre
                   : launch_hca_cluster<S, P, PageRows, CacheRows, Cluster, false>(p, t, stream);
   };
   if constexpr (PageRows > 0) {
+    if (t.alone) return launch_hca_cluster<S, P, PageRows, CacheRows, 2, false, true>(p, t, stream);
     if (t.cluster == 2) return launch_as(std::integral_constant<int, 2>{});
   }
   return t.cluster == 8 ? launch_as(std::integral_constant<int, 8>{})

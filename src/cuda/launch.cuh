@@ -14,6 +14,7 @@ namespace pleat::cuda {
 struct FoldTuning {
   int cluster = 1;       ///< blocks that share a window (HCA: 1, 2 or 8)
   int fold_blocks = 1;   ///< a multiple of cluster
+  bool alone = false;    ///< HCA, clusters of 2: a block a multiprocessor
   int early_blocks = 0;  ///< HCA, a block a window: who runs at once, and has the first windows
   int early_windows = 0;
   bool split = false;    ///< CSA, indexer: two warps fold what else one does

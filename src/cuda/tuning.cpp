@@ -118,6 +118,9 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
                     ? 8
                     : hca_cluster(op, expected, adds_bias(op, call), t.special, device);
   }
+  // The fold of clusters of 2 is short of registers where two blocks share a multiprocessor's; the
+  // approximate one is not.
+  t.alone = t.cluster == 2 && !t.fast && 2 * (tokens / g.ratio) <= device.multiprocessors;
   if (op != Op::save_state) {
     // windows at once: HCA one a cluster or block, CSA four warps each, the indexer a warp each
     std::int64_t per_block = op == Op::norm_rope_store ? (g.head_dim == 128 ? 4 : 1)
@@ -145,7 +148,7 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
   if (op == Op::save_state || op == Op::step) {
     // rows that a block writes at once: SaveShape. All blocks at once, if folds leave some room
     const std::int64_t save_rows = (op == Op::step ? 4096 : 2048) / g.row_width();
-    const std::int64_t places = std::int64_t{2} * device.multiprocessors;
+    const std::int64_t places = (t.alone ? 1LL : 2LL) * device.multiprocessors;
     const std::int64_t most = std::max<std::int64_t>({places - t.fold_blocks, places / 4, 1});
     const std::int64_t blocks = std::min(divide_up(tokens, save_rows), most);
     t.save_blocks = static_cast<int>(divide_up(blocks, t.cluster) * t.cluster);

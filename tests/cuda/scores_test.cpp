@@ -261,7 +261,8 @@ INSTANTIATE_TEST_SUITE_P(All, ScoreBytes, ::testing::ValuesIn(kinds()),
 
 class ScoreBytesOfPairs : public GpuTest {};
 
-// From 34 windows' worth of tokens on, a step has two blocks for a window, 132 windows at once.
+// From 34 windows' worth of tokens on, a step has two blocks for a window, up to 66 each alone on a
+// multiprocessor.
 TEST_F(ScoreBytesOfPairs, AreTheCpusOnALargeStep) {
   const Kind bf16{"", Hca::value, RowFormat::fp8_mla, Recipe::sglang, DType::bf16, 8};
   const Kind fp32{"", Hca::value, RowFormat::fp8_mla, Recipe::vllm, DType::f32, 8};
@@ -314,6 +315,9 @@ TEST_F(ScoreLayouts, HcaEightBlocksForAWindow) {
   compare(hca_, 31, 0, Op::compress);
 }
 TEST_F(ScoreLayouts, HcaTwoBlocksForAWindow) {
+  compare(hca_, 3, 80 * Hca::value.ratio, Op::step);
+}
+TEST_F(ScoreLayouts, HcaTwoBlocksAloneOnTheirMultiprocessors) {
   compare(hca_, 3, 40 * Hca::value.ratio, Op::step);
 }
 TEST_F(ScoreLayouts, HcaABlockForAWindow) {

@@ -60,6 +60,7 @@ TEST(Tuning, SomebodyFoldsOnEveryDevice) {
                   ASSERT_EQ(t.save_blocks > 0, op == Op::step);
                   ASSERT_TRUE(t.cluster == 1 || (clusters && g == Hca::value));
                   ASSERT_TRUE(t.cluster != 2 || special) << "there is no such kernel";
+                  ASSERT_TRUE(!t.alone || t.cluster == 2) << "there is no such kernel";
                   ASSERT_TRUE(!t.split || g.overlap);
                   if (g == Hca::value && plan && t.cluster == 1) {
                     ASSERT_GE(t.early_blocks, 1);
