@@ -187,10 +187,10 @@ std::string describe(Op op, const Call& call, const Exec& exec) {
   const Geometry& g = call.compressor.geometry;
   const char* family = g == Hca::value ? "hca" : g == Csa::value ? "csa" : "indexer";
   const char* why = why_not_special(op, call);
-  return fmt::format("cuda/{}-{}, {}, {}{}{}", family, t.special ? "special" : "generic",
+  return fmt::format("cuda/{}-{}, {}{}, {}{}{}", family, t.special ? "special" : "generic",
                      t.cluster > 1 ? fmt::format("clusters of {}", t.cluster) : "no cluster",
-                     t.fast ? "fast" : "exact", why != nullptr ? ": " : "",
-                     why != nullptr ? why : "");
+                     t.alone ? ", a block a multiprocessor" : "", t.fast ? "fast" : "exact",
+                     why != nullptr ? ": " : "", why != nullptr ? why : "");
 }
 
 std::string describe_pair(const Call& main, const Call& indexer, const Exec& exec) {
