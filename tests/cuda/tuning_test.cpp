@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 // How calls are spread over devices of any size, which no GPU is needed for: whatever the call and
 // the device, somebody folds, and blocks come in whole clusters.
@@ -39,40 +40,52 @@ Call call_of(const Shape& s) {
   return c;
 }
 
+std::vector<Shape> shapes() {
+  std::vector<Shape> out;
+  for (const Geometry& g : {Hca::value, Csa::value, Indexer::value})
+    for (const std::int64_t tokens : {1, 63, 512, 513, 5000, 8192, 32768, 1 << 20})
+      for (const std::int64_t requests : {std::int64_t{1}, tokens})
+        for (const bool plan : {false, true})
+          for (const bool special : {false, true})
+            out.push_back({g, tokens, requests, plan, special});
+  return out;
+}
+
+std::vector<DeviceTraits> devices() {
+  std::vector<DeviceTraits> out;
+  for (const int multiprocessors : {1, 2, 16, 30, 60, 108, 132, 148, 200})
+    for (const bool clusters : {false, true})
+      out.push_back({multiprocessors, clusters});
+  return out;
+}
+
+void expect_sound(const FoldTuning& t, Op op, const Shape& s, const DeviceTraits& device) {
+  ASSERT_GE(t.fold_blocks, t.cluster);
+  ASSERT_EQ(t.fold_blocks % t.cluster, 0);
+  ASSERT_EQ(t.save_blocks % t.cluster, 0);
+  ASSERT_EQ(t.save_blocks > 0, op == Op::step);
+  ASSERT_TRUE(t.cluster == 1 || (device.clusters && s.geometry == Hca::value));
+  ASSERT_TRUE(t.cluster != 2 || s.special) << "there is no such kernel";
+  ASSERT_TRUE(!t.alone || t.cluster == 2) << "there is no such kernel";
+  ASSERT_TRUE(!t.split || s.geometry.overlap);
+  if (s.geometry != Hca::value || !s.plan || t.cluster != 1) return;
+  ASSERT_GE(t.early_blocks, 1);
+  ASSERT_GE(t.early_windows, t.early_blocks);
+  // windows past the early ones have blocks, however many they turn out to be
+  ASSERT_TRUE(t.early_windows > s.tokens || t.fold_blocks > t.early_blocks);
+}
+
 TEST(Tuning, SomebodyFoldsOnEveryDevice) {
-  for (const Geometry& g : {Hca::value, Csa::value, Indexer::value}) {
-    for (const std::int64_t tokens : {1, 63, 512, 513, 5000, 8192, 32768, 1 << 20}) {
-      for (const std::int64_t requests : {std::int64_t{1}, tokens}) {
-        for (const bool plan : {false, true}) {
-          for (const bool special : {false, true}) {
-            const Call call = call_of({g, tokens, requests, plan, special});
-            ASSERT_EQ(why_not_special(Op::step, call) == nullptr, special);
-            for (const int multiprocessors : {1, 2, 16, 30, 60, 108, 132, 148, 200}) {
-              for (const bool clusters : {false, true}) {
-                for (const Op op : {Op::compress, Op::compress_store, Op::step}) {
-                  const FoldTuning t = tune(op, call, {}, {multiprocessors, clusters});
-                  SCOPED_TRACE(std::to_string(tokens) + " tokens, " +
-                               std::to_string(multiprocessors) + " multiprocessors, cluster " +
-                               std::to_string(t.cluster));
-                  ASSERT_GE(t.fold_blocks, t.cluster);
-                  ASSERT_EQ(t.fold_blocks % t.cluster, 0);
-                  ASSERT_EQ(t.save_blocks % t.cluster, 0);
-                  ASSERT_EQ(t.save_blocks > 0, op == Op::step);
-                  ASSERT_TRUE(t.cluster == 1 || (clusters && g == Hca::value));
-                  ASSERT_TRUE(t.cluster != 2 || special) << "there is no such kernel";
-                  ASSERT_TRUE(!t.alone || t.cluster == 2) << "there is no such kernel";
-                  ASSERT_TRUE(!t.split || g.overlap);
-                  if (g == Hca::value && plan && t.cluster == 1) {
-                    ASSERT_GE(t.early_blocks, 1);
-                    ASSERT_GE(t.early_windows, t.early_blocks);
-                    // windows past the early ones have blocks, however many they turn out to be
-                    ASSERT_TRUE(t.early_windows > tokens || t.fold_blocks > t.early_blocks);
-                  }
-                }
-              }
-            }
-          }
-        }
+  for (const Shape& s : shapes()) {
+    const Call call = call_of(s);
+    ASSERT_EQ(why_not_special(Op::step, call) == nullptr, s.special);
+    for (const DeviceTraits& device : devices()) {
+      for (const Op op : {Op::compress, Op::compress_store, Op::step}) {
+        const FoldTuning t = tune(op, call, {}, device);
+        SCOPED_TRACE(std::to_string(s.tokens) + " tokens, " +
+                     std::to_string(device.multiprocessors) + " multiprocessors, cluster " +
+                     std::to_string(t.cluster));
+        ASSERT_NO_FATAL_FAILURE(expect_sound(t, op, s, device));
       }
     }
   }
