@@ -3,6 +3,7 @@
 #include "tools/perf_gpu.hpp"
 
 #include <cuda_runtime_api.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <functional>
@@ -344,6 +345,12 @@ PerfMeasurement measure_gpu(const PerfRow& row, Variant variant, bool with_plan)
   must(cudaDeviceSynchronize(), "setting up");
   check(indexer ? describe_csa_step(calls[0], others[0], exec, &m.code)
                 : describe(row.op, calls[0], exec, &m.code));
+  if (row.with_store) {
+    // Both are of one family, "cuda/hca-special": the ops tell which is which.
+    std::string store;
+    check(describe(Op::norm_rope_store, calls[0], chained, &store));
+    m.code = fmt::format("{}: {}; {}: {}", name(row.op), m.code, name(Op::norm_rope_store), store);
+  }
   m.us = time_graph(stream.handle, std::max<std::int64_t>(sets, 20), [&](std::int64_t i) {
     const auto k = static_cast<std::size_t>(i % sets);
     check(indexer ? csa_step(calls[k], others[k], exec) : run(row.op, calls[k], exec));

@@ -20,7 +20,7 @@ struct PerfMeasurement {
   Quantiles us;       ///< of one call, over graph replays
   Quantiles read_us;  ///< of one pure read of as many bytes as the call reads, same rotation
   PerfBytes bytes;
-  std::string code;  ///< what ran, as describe() names it
+  std::string code;  ///< what ran, as describe() names it; of two launches, each after its op
 };
 
 /// Measures one row on the current device: the calls of a graph go round buffers that together
