@@ -6,6 +6,12 @@ if(PLEAT_SANITIZE)
   return()
 endif()
 add_test(NAME house:sources COMMAND ${PROJECT_SOURCE_DIR}/scripts/check-sources)
+find_program(PLEAT_PYTHON3 python3)
+mark_as_advanced(PLEAT_PYTHON3)
+if(PLEAT_PYTHON3)
+  add_test(NAME house:readme_tables
+           COMMAND ${PLEAT_PYTHON3} ${PROJECT_SOURCE_DIR}/scripts/readme-tables --check)
+endif()
 if(PLEAT_HAVE_CUDA)
   add_test(NAME house:cuda_resources
            COMMAND ${PROJECT_SOURCE_DIR}/scripts/check-cuda-resources ${PROJECT_BINARY_DIR})
