@@ -48,7 +48,9 @@ constexpr std::int64_t partial_doubles(std::int64_t groups) {
 }
 
 /// Asks the memory for the rows of a group before they are read, in the order of their addresses.
-/// The kernels call it as they go along, so that memory is busy also while they compute.
+/// The kernels call it as they go along, so that memory is busy also while they compute. The first
+/// line of every piece is asked for at once, at the start: where a group's pages are scattered that
+/// is faster (probably since their addresses are then translated side by side, not one by one).
 class Ahead {
  public:
   /// Nothing to ask for.
@@ -59,6 +61,10 @@ class Ahead {
         spans_(2 * group.rows),
         first_(first * size_of(group.source.dtype)),
         bytes_((last - first) * size_of(group.source.dtype)) {
+    for (int r = 0; r < group.rows; ++r) {
+      __builtin_prefetch(group.row[r] + first_, 0, 2);
+      __builtin_prefetch(group.row[r] + group.score_offset + first_, 0, 2);
+    }
     open();
   }
   /// The next `lines` cache lines, an even number.

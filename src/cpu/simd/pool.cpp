@@ -21,6 +21,9 @@ namespace pleat::cpu::HWY_NAMESPACE {
 /// Rows whose weights are computed side by side, of one vector of channels. While they are, the
 /// scores of the next ones are reduced. AVX2 has half as many registers.
 inline constexpr int kAtOnce = HWY_TARGET == HWY_AVX2 ? 1 : 2;
+/// Whether the sums of a vector of channels stay in registers from its first row until they are
+/// joined and kept. Where AVX2 has to spill for it, that is slower than sums in memory.
+inline constexpr bool kSumsInRegisters = HWY_TARGET != HWY_AVX2;
 /// Rows of a vector for each request of lines to come: many at once overrun the queue of the cache,
 /// which drops them.
 inline constexpr int kRowsPerFetch = 4;
@@ -140,30 +143,22 @@ HWY_INLINE void StoreFolded(const FoldedVec& f, double* partial) {
 inline constexpr int kSpanGroups = numerics::kSpanRows / kGroupRows;
 static_assert(kSpanGroups == 2);
 
-/// Takes the sums of a span of a tile up to group `index`. A span that is complete is joined with
-/// those before it as numerics::join_neighbours does, but one by one: like counting in binary,
-/// equal numbers of spans join as soon as there are two. The last one finds all that it needs, and
-/// pools. at: of the tile among the channels that are pooled.
-HWY_INLINE void JoinTile(FoldedVec* f, std::int32_t index, const Pooling& p, std::int64_t at) {
+/// Joins a span of a vector of channels, complete with group `index`, with those before it as
+/// numerics::join_neighbours does, but one by one: like counting in binary, equal numbers of spans
+/// join as soon as there are two. `at`: of the vector among the channels that are pooled.
+HWY_INLINE void JoinSpan(FoldedVec& f, std::int32_t index, const Pooling& p, std::int64_t at) {
   const std::int64_t level = 2 * (p.shape.last - p.shape.first);
-  double* partial = p.partial + 2 * at;
-  if (index % kSpanGroups != 0) {
+  const double* partial = p.partial + level + 2 * at;
+  for (std::int32_t spans = index / kSpanGroups; (spans & 1) != 0; spans >>= 1) {
+    const FoldedVec before = LoadFolded(partial);
+    f = {Add(before.weight, f.weight), Add(before.value, f.value)};
     partial += level;
-    for (std::int32_t spans = index / kSpanGroups; (spans & 1) != 0; spans >>= 1) {
-      for (int v = 0; v < kVectors; ++v) {
-        const FoldedVec before = LoadFolded(partial + 2 * v * kLanes);
-        f[v] = {Add(before.weight, f[v].weight), Add(before.value, f[v].value)};
-      }
-      partial += level;
-    }
   }
-  if (index + 1 == p.shape.groups) {
-    for (int v = 0; v < kVectors; ++v)
-      hn::StoreU(PooledOf(f[v], p.shape.odd), F(), p.pooled + at + v * kLanes);
-    return;
-  }
-  for (int v = 0; v < kVectors; ++v)
-    StoreFolded(f[v], partial + 2 * v * kLanes);
+}
+/// The level to which the sums up to group `index` go.
+HWY_INLINE int LevelOf(std::int32_t index) {
+  if (index % kSpanGroups == 0) return 0;
+  return 1 + __builtin_ctz(~static_cast<std::uint32_t>(index / kSpanGroups));
 }
 
 /// Folds and joins group `index`. Returns, as bits, the tiles in which a score is beyond_plain.
@@ -176,18 +171,40 @@ std::uint64_t FoldGroup(const RowGroup& group, std::int32_t index, const Pooling
   const std::int64_t width = p.shape.last - p.shape.first;
   const VI most = hn::Set(I(), static_cast<std::int32_t>(numerics::bits_of(numerics::kPlainScore)));
   const bool goes_on = index % kSpanGroups != 0;
+  // the last group finds all that it needs to pool
+  const bool last = index + 1 == p.shape.groups;
+  double* const sums = p.partial + 2 * width * LevelOf(index);
+  const auto settle = [&](FoldedVec& f, std::int64_t c) HWY_ATTR {
+    if (goes_on) JoinSpan(f, index, p, c);
+    if (!last) StoreFolded(f, sums + 2 * c);
+  };
   std::uint64_t beyond = 0;
   for (std::int64_t at = 0; at < width; at += kTileChannels) {
-    FoldedVec f[kVectors];  // pooling is long waits for short work: so it is of a tile at once
+    FoldedVec tile[kVectors];  // pooling is long waits for short work: so it is of a tile at once
     VI size = hn::Zero(I());
     for (int v = 0; v < kVectors; ++v) {
-      f[v] = goes_on ? LoadFolded(p.partial + 2 * (at + v * kLanes)) : NoRows();
-      FoldRows<kSource, kCount>(group, p.shape.first + at + v * kLanes, ahead, lines, size, f[v]);
+      const std::int64_t c = at + v * kLanes;
+      if constexpr (kSumsInRegisters) {
+        FoldedVec f = goes_on ? LoadFolded(p.partial + 2 * c) : NoRows();
+        FoldRows<kSource, kCount>(group, p.shape.first + c, ahead, lines, size, f);
+        settle(f, c);
+        if (last) tile[v] = f;
+      } else {
+        tile[v] = goes_on ? LoadFolded(p.partial + 2 * c) : NoRows();
+        FoldRows<kSource, kCount>(group, p.shape.first + c, ahead, lines, size, tile[v]);
+      }
+    }
+    if constexpr (!kSumsInRegisters) {
+      for (int v = 0; v < kVectors; ++v)
+        settle(tile[v], at + v * kLanes);
     }
     if (HWY_UNLIKELY(!hn::AllFalse(I(), hn::Gt(size, most)))) {
       beyond |= std::uint64_t{1} << (at / kTileChannels);
     }
-    JoinTile(f, index, p, at);
+    if (last) {
+      for (int v = 0; v < kVectors; ++v)
+        hn::StoreU(PooledOf(tile[v], p.shape.odd), F(), p.pooled + at + v * kLanes);
+    }
   }
   return beyond;
 }
