@@ -95,10 +95,7 @@ struct Prepared {
 
 Prepared prepare(Op op, const Call& call, const Exec& exec, const DeviceTraits& device) {
   Prepared out{make_params(op, call), tune(op, call, exec, device)};
-  out.params.fold_blocks = out.tuning.fold_blocks;
-  out.params.split = out.tuning.split;
-  out.params.early_blocks = out.tuning.early_blocks;
-  out.params.early_windows = out.tuning.early_windows;
+  out.params.shares = out.tuning.shares;
   return out;
 }
 

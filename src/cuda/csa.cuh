@@ -134,7 +134,7 @@ __device__ __forceinline__ Two pool_tile(const FoldParams& p, const TileRows& ro
   return pooled_two(p, sums);
 }
 
-/// Folds the windows that are block `block`'s of p.fold_blocks.
+/// Folds the windows that are block `block`'s of p.shares.blocks.
 template <class G, class S, class P, int PageRows, int CacheRows, bool Fast>
 __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint4* dynamic,
                                             CsaShared<G>& sh) {
@@ -143,10 +143,10 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int pair = warp / 2;
-  const int unit = p.split ? pair : warp;  // who finishes two tiles
-  const auto folds = [&](int t) { return !p.split || t == warp % 2; };
+  const int unit = p.shares.split ? pair : warp;  // who finishes two tiles
+  const auto folds = [&](int t) { return !p.shares.split || t == warp % 2; };
   const int team = unit / Team::warps;
-  const int teams = p.split ? Team::teams / 2 : Team::teams;
+  const int teams = p.shares.split ? Team::teams / 2 : Team::teams;
   const int first_tile = unit % Team::warps * kWarpTiles;
   const int channel = first_tile * kTileChannels;
   const std::uint32_t memory = shared_address(dynamic);
@@ -165,7 +165,7 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
 
   WindowList list;
   if (p.plan != nullptr) {
-    list = plan_windows(p, team * p.fold_blocks + block, p.fold_blocks * teams);
+    list = plan_windows(p, team * p.shares.blocks + block, p.shares.blocks * teams);
   } else {
     auto* found = reinterpret_cast<PlanEntry*>(reinterpret_cast<char*>(dynamic) + CsaMemory::ape +
                                                (p.ape != nullptr ? CsaMemory::ape_bytes : 0));
@@ -241,7 +241,7 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
       }
       continue;
     }
-    if (p.split) {
+    if (p.shares.split) {
       Two& handed = sh.handed[side][pair][lane];
       if (!finishes) handed = x[1];
       barrier_of(kPairBarrier + pair, 64);
@@ -278,12 +278,12 @@ __global__ void __launch_bounds__(kCsaThreads, 2) csa_kernel(const __grid_consta
   extern __shared__ uint4 dynamic_memory[];
   uint4* const dynamic = aligned_dynamic(dynamic_memory);
   const int block = static_cast<int>(blockIdx.x);
-  if (block < p.fold_blocks) {
+  if (block < p.shares.blocks) {
     fold_groups<G, S, P, PageRows, CacheRows, Fast>(p, block, dynamic, sh);
   } else {
     wait_for_predecessor();
-    save_rows<G, S, P, kCsaThreads>(p, block - p.fold_blocks,
-                                    static_cast<int>(gridDim.x) - p.fold_blocks,
+    save_rows<G, S, P, kCsaThreads>(p, block - p.shares.blocks,
+                                    static_cast<int>(gridDim.x) - p.shares.blocks,
                                     reinterpret_cast<SaveItem*>(dynamic));
   }
   let_successor_start();

@@ -24,7 +24,7 @@ cudaError_t launch_csa_layout(const FoldParams& p, const FoldTuning& t, cudaStre
   const cudaError_t e =
       ready[t.fast].get([&] { return allow_shared(kernel, csa_shared(true, false)); });
   if (e != cudaSuccess) return e;
-  return launch(kernel, t.fold_blocks + t.save_blocks, kCsaThreads, 1,
+  return launch(kernel, t.shares.blocks + t.save_blocks, kCsaThreads, 1,
                 csa_shared(p.ape != nullptr, p.plan != nullptr), t.chained, stream, p);
 }
 

@@ -22,12 +22,12 @@ __global__ void __launch_bounds__(kCsaThreads, 2)
   __shared__ Shared shared;
   extern __shared__ uint4 dynamic_memory[];
   uint4* const dynamic = aligned_dynamic(dynamic_memory);
-  const int folds = main.fold_blocks + indexer.fold_blocks;
+  const int folds = main.shares.blocks + indexer.shares.blocks;
   const int block = static_cast<int>(blockIdx.x);
-  if (block < main.fold_blocks) {
+  if (block < main.shares.blocks) {
     fold_groups<Csa, S, P, PageRows, CacheRows, Fast>(main, block, dynamic, shared.main);
   } else if (block < folds) {
-    fold_groups<Indexer, S, P, PageRows, CacheRows, Fast>(indexer, block - main.fold_blocks,
+    fold_groups<Indexer, S, P, PageRows, CacheRows, Fast>(indexer, block - main.shares.blocks,
                                                           dynamic, shared.indexer);
   } else {
     wait_for_predecessor();
@@ -55,7 +55,7 @@ cudaError_t launch_pair_layout(const FoldParams& main, const FoldTuning& main_tu
   const cudaError_t e =
       ready[fast].get([&] { return allow_shared(kernel, csa_shared(true, false)); });
   if (e != cudaSuccess) return e;
-  const int blocks = main_tuning.fold_blocks + indexer_tuning.fold_blocks +
+  const int blocks = main_tuning.shares.blocks + indexer_tuning.shares.blocks +
                      main_tuning.save_blocks + indexer_tuning.save_blocks;
   const bool biased = main.ape != nullptr || indexer.ape != nullptr;
   const bool planned = main.plan != nullptr && indexer.plan != nullptr;

@@ -33,10 +33,10 @@ __global__ void __launch_bounds__(kHcaThreads, kHcaResident<S, P, PageRows, Fast
   if constexpr (Cluster > 1 && !kHasClusters) {
     __trap();
   } else {
-    if (static_cast<int>(blockIdx.x) >= p.fold_blocks) {
+    if (static_cast<int>(blockIdx.x) >= p.shares.blocks) {
       wait_for_predecessor();
-      save_rows<G, S, P, kHcaThreads>(p, static_cast<int>(blockIdx.x) - p.fold_blocks,
-                                      static_cast<int>(gridDim.x) - p.fold_blocks,
+      save_rows<G, S, P, kHcaThreads>(p, static_cast<int>(blockIdx.x) - p.shares.blocks,
+                                      static_cast<int>(gridDim.x) - p.shares.blocks,
                                       reinterpret_cast<SaveItem*>(dynamic));
     } else {
       fold_windows<G, S, P, PageRows, CacheRows, Cluster, Fast>(p, dynamic);

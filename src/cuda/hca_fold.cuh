@@ -181,7 +181,7 @@ __device__ __forceinline__ void fold_windows(const FoldParams& p, uint4* dynamic
   WindowList list;
   if (p.plan != nullptr) {
     list = Cluster == 1 ? windows_of_block(p, worker)
-                        : plan_windows(p, worker, p.fold_blocks / Cluster);
+                        : plan_windows(p, worker, p.shares.blocks / Cluster);
   } else {
     auto* found = reinterpret_cast<PlanEntry*>(
         reinterpret_cast<char*>(dynamic) + Memory::sums +

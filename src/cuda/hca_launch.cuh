@@ -77,9 +77,9 @@ cudaError_t launch_hca_cluster(const FoldParams& p, const FoldTuning& t, cudaStr
   if (planned && clusters > 0) {
     // on a decode step the rows to save are most of the work, and their blocks start at once
     const int saving = p.tokens <= kFewTokens ? t.save_blocks / Cluster : 0;
-    q.fold_blocks = std::min(t.fold_blocks, clusters_that_fold(clusters, saving) * Cluster);
+    q.shares.blocks = std::min(t.shares.blocks, clusters_that_fold(clusters, saving) * Cluster);
   }
-  return launch(kernel, q.fold_blocks + t.save_blocks, kHcaThreads, Cluster,
+  return launch(kernel, q.shares.blocks + t.save_blocks, kHcaThreads, Cluster,
                 HcaMemory<Cluster>::bytes(q.tile_slots, biased, planned), t.chained, stream, q);
 }
 

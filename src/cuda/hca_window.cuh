@@ -16,9 +16,9 @@ inline constexpr int kSpanGroups = numerics::kSpanRows / kGroupRows;
 /// alike: some read a quarter faster than others. So the blocks that run at once have shares of no
 /// more than most windows, and whichever ends makes place for a block that has one of the rest.
 __device__ __forceinline__ WindowList windows_of_block(const FoldParams& p, std::int32_t block) {
-  const std::int32_t later = block - p.early_blocks;
-  if (later < 0) return plan_windows(p, block, p.early_blocks, p.early_windows);
-  return plan_windows(p, p.early_windows + later, p.fold_blocks - p.early_blocks);
+  const std::int32_t later = block - p.shares.early_blocks;
+  if (later < 0) return plan_windows(p, block, p.shares.early_blocks, p.shares.early_windows);
+  return plan_windows(p, p.shares.early_windows + later, p.shares.blocks - p.shares.early_blocks);
 }
 
 /// Rows of a group from this one on are tokens of this step.

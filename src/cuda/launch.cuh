@@ -13,12 +13,9 @@ namespace pleat::cuda {
 /// How a fold is spread over the GPU; chosen by tuning.hpp, measured by the benchmark.
 struct FoldTuning {
   int cluster = 1;       ///< blocks that share a window (HCA: 1, 2 or 8)
-  int fold_blocks = 1;   ///< a multiple of cluster
+  FoldShares shares;     ///< its blocks are a multiple of cluster
+  int save_blocks = 0;   ///< as are these
   bool alone = false;    ///< HCA, clusters of 2: a block a multiprocessor
-  int early_blocks = 0;  ///< HCA, a block a window: who runs at once, and has the first windows
-  int early_windows = 0;
-  bool split = false;    ///< CSA, indexer: two warps fold what else one does
-  int save_blocks = 0;   ///< a multiple of cluster
   bool special = false;  ///< state pages of one group, cache pages of 256 tokens
   bool fast = false;     ///< the hardware's approximate exp2
   bool chained = false;  ///< programmatic dependent launch

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
 
 namespace pleat::cuda {
 
@@ -61,9 +60,8 @@ FoldParams make_params(Op op, const Call& call) {
   p.norm_bf16 = call.weights.norm.dtype == DType::bf16;
   p.rope = pointer<const float>(call.weights.rope);
   p.rope_stride = call.weights.rope.stride[0];
-  p.rope_windows = static_cast<std::int32_t>(
-      std::min<std::int64_t>((call.weights.rope.shape[0] + c.geometry.ratio - 1) / c.geometry.ratio,
-                             std::numeric_limits<std::int32_t>::max()));
+  p.rope_windows = static_cast<std::int32_t>(std::min<std::int64_t>(
+      divide_up(call.weights.rope.shape[0], c.geometry.ratio), kEveryWindow));
   p.fp8_scale = pointer<const float>(call.weights.fp8_scale);
   p.eps = c.eps;
   p.recipe = traits_of(c.recipe);

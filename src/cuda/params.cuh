@@ -4,6 +4,8 @@
 
 #include <pleat/pleat.hpp>
 
+#include <limits>
+
 #include "api/plan_layout.hpp"
 #include "numerics/exp2.hpp"
 
@@ -11,6 +13,19 @@ namespace pleat::cuda {
 
 /// What a fold kernel leaves: a cache row, or the pooled row alone.
 enum class Output : std::int32_t { cache = 0, compressed = 1 };
+
+/// Every window there is, where a number of windows is asked for.
+inline constexpr std::int32_t kEveryWindow = std::numeric_limits<std::int32_t>::max();
+
+/// How the windows of a fold are shared out among its blocks.
+struct FoldShares {
+  std::int32_t blocks = 1;  ///< blocks past these do nothing but write state rows
+  bool split = false;       ///< CSA, indexer: two warps fold what else one does
+  /// HCA, a block a window: blocks that run at once, and how many windows they take in turn. The
+  /// rest are the later blocks'.
+  std::int32_t early_blocks = 0;
+  std::int32_t early_windows = 0;
+};
 
 /// One call, flattened for the device; passed by value. Strides are in elements of their tensor.
 struct FoldParams {
@@ -63,13 +78,8 @@ struct FoldParams {
   bool writes_through;  ///< the fold writes state rows that it reads (write_through.cuh)
   StatePolicy policy;
   std::int32_t rollback;
-  std::int32_t tile_slots;   ///< HCA: tiles of a warp in shared memory
-  bool split;                ///< CSA, indexer: two warps fold what else one does
-  std::int32_t fold_blocks;  ///< blocks past these do nothing but write state rows
-  /// HCA, a block a window: blocks that run at once, and how many windows they take in turn. The
-  /// rest are the later blocks'.
-  std::int32_t early_blocks;
-  std::int32_t early_windows;
+  std::int32_t tile_slots;  ///< HCA: tiles of a warp in shared memory
+  FoldShares shares;
   numerics::ExpTable exp = numerics::kExpTable;  ///< parameters are the constants nearest by
 };
 

@@ -2,9 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
+
 #include "cuda/params.cuh"
 
 namespace pleat::cuda {
+
+constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
 
 /// Whether the op adds the position bias to scores. With the bias already in the state, pooling
 /// from it adds none.

@@ -11,7 +11,7 @@ namespace {
 template <class G, int CacheRows>
 cudaError_t launch_rows(const FoldParams& p, const FoldTuning& t, cudaStream_t stream) {
   auto* kernel = t.special ? store_kernel<G, CacheRows> : store_kernel<G, 0>;
-  return launch(kernel, t.fold_blocks, kStoreThreads, 1, 0, t.chained, stream, p);
+  return launch(kernel, t.shares.blocks, kStoreThreads, 1, 0, t.chained, stream, p);
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(kStoreThreads)
   WindowList list;
   if (p.plan != nullptr) {
     list =
-        plan_windows(p, static_cast<int>(blockIdx.x) * workers + worker, p.fold_blocks * workers);
+        plan_windows(p, static_cast<int>(blockIdx.x) * workers + worker, p.shares.blocks * workers);
   } else {
     list = scan_chunk<G>(p, static_cast<int>(blockIdx.x), worker, workers, found);
   }

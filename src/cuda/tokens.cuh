@@ -6,8 +6,6 @@
 #include "cuda/params.cuh"
 #include "cuda/tokens_chunk.hpp"
 
-#include <limits>
-
 // What can be read off a step's tokens, the same for the plan kernel and for blocks without a plan.
 namespace pleat::cuda {
 
@@ -105,8 +103,6 @@ struct WindowList {
   }
 };
 
-inline constexpr std::int32_t kEveryWindow = std::numeric_limits<std::int32_t>::max();
-
 /// The plan's windows first, first + stride, ..., before \p end. Entries are asked for together
 /// with the count that says whether they are any: a plan has room for one of every token, so the
 /// address is good.
@@ -120,8 +116,8 @@ __device__ __forceinline__ WindowList plan_windows(const FoldParams& p, std::int
   return list;
 }
 
-/// Tokens of this step among the last rows of a window; an op without a projection
-/// has them in the state.
+/// Tokens of this step among the last rows of a window; an op without a projection has them in the
+/// state.
 __device__ __forceinline__ int fresh_of(const FoldParams& p, const PlanEntry& e) {
   return p.projection != nullptr ? e.fresh : 0;
 }

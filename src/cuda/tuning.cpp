@@ -12,10 +12,6 @@ namespace pleat::cuda {
 
 namespace {
 
-constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) {
-  return (a + b - 1) / b;
-}
-
 /// Blocks that share an HCA window (hca_fold.cuh), by what was measured. Eight for about as many
 /// windows as run at once; then two while all run at once; with many windows a block for each, but
 /// with a position bias two, as they have room for it twice on a multiprocessor. Other than a step,
@@ -50,16 +46,16 @@ std::int64_t windows_expected(Op op, const Call& call) {
 /// Of many HCA windows, a block each, the blocks that run at once are sure of seven tenths; the
 /// rest have blocks of their own, which start where one has ended. Blocks that find nothing to do
 /// cost time too, so there are not more of them than a few for each place.
-void share_out(FoldTuning& t, std::int64_t windows, std::int64_t resident) {
+void share_out(FoldShares& s, std::int64_t windows, std::int64_t resident) {
   constexpr std::int64_t least = 3;  // a block: with fewer, starting others costs more
-  t.early_blocks = t.fold_blocks;
-  t.early_windows = std::numeric_limits<int>::max();
+  s.early_blocks = s.blocks;
+  s.early_windows = kEveryWindow;
   const std::int64_t share = (7 * windows + 5 * resident) / (10 * resident);
   if (share < least) return;
   const std::int64_t later = std::min(windows - share * resident, 8 * resident);
-  t.early_blocks = static_cast<int>(resident);
-  t.early_windows = static_cast<int>(share * resident);
-  t.fold_blocks = static_cast<int>(resident + later);
+  s.early_blocks = static_cast<std::int32_t>(resident);
+  s.early_windows = static_cast<std::int32_t>(share * resident);
+  s.blocks = static_cast<std::int32_t>(resident + later);
 }
 
 bool folds(Op op) {
@@ -67,6 +63,49 @@ bool folds(Op op) {
 }
 bool stores(Op op) {
   return op == Op::norm_rope_store || op == Op::compress_store || op == Op::step;
+}
+
+/// Windows that a block works on at once. HCA: a block or a cluster one. CSA: four warps each, the
+/// indexer: a warp each, when a warp has two tiles.
+int windows_at_once(Op op, const Geometry& g) {
+  const bool indexer = g.head_dim == 128;
+  if (op == Op::norm_rope_store) return indexer ? 4 : 1;
+  if (g == Hca::value) return 1;
+  return indexer ? 8 : 2;
+}
+
+FoldShares share_windows(Op op, const Call& call, int cluster, const DeviceTraits& device) {
+  const Geometry& g = call.compressor.geometry;
+  const std::int64_t windows = windows_expected(op, call);
+  const bool hca = g == Hca::value;
+  int at_once = windows_at_once(op, g);
+  FoldShares s;
+  if (!hca && folds(op)) {  // where a block a multiprocessor is enough, all of its warps work
+    s.split = windows <= device.multiprocessors * at_once / 2;
+    if (s.split) at_once /= 2;
+  }
+  if (call.plan.data == nullptr) {  // each looks through its own tokens
+    const std::int64_t tokens = call.batch.positions.shape[0];
+    s.blocks = static_cast<std::int32_t>(divide_up(tokens, kScanThreads) * cluster);
+    return s;
+  }
+  const std::int64_t resident = resident_blocks(op, cluster, device) / cluster;
+  const std::int64_t spread = std::min<std::int64_t>(windows, device.multiprocessors);
+  const std::int64_t needed = std::max(divide_up(windows, at_once), spread);
+  const std::int64_t equal = divide_up(needed, divide_up(needed, resident));  // shares
+  s.blocks = static_cast<std::int32_t>(equal * cluster);
+  if (hca && folds(op) && cluster == 1) share_out(s, windows, resident);
+  return s;
+}
+
+/// Blocks that save rows: all at once, if folds leave some room.
+int blocks_that_save(Op op, const Call& call, const FoldTuning& t, const DeviceTraits& device) {
+  // rows that a block writes at once: SaveShape
+  const std::int64_t rows = (op == Op::step ? 4096 : 2048) / call.compressor.geometry.row_width();
+  const std::int64_t places = (t.alone ? 1LL : 2LL) * device.multiprocessors;
+  const std::int64_t most = std::max<std::int64_t>({places - t.shares.blocks, places / 4, 1});
+  const std::int64_t blocks = std::min(divide_up(call.batch.positions.shape[0], rows), most);
+  return static_cast<int>(divide_up(blocks, t.cluster) * t.cluster);
 }
 
 }  // namespace
@@ -107,52 +146,20 @@ const char* why_not_special(Op op, const Call& call) {
 FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& device) {
   const Geometry& g = call.compressor.geometry;
   const std::int64_t tokens = call.batch.positions.shape[0];
-  const bool hca = g == Hca::value;
   FoldTuning t;
   t.special = why_not_special(op, call) == nullptr;
   t.fast = exec.variant == Variant::fast;
   t.chained = exec.chained && device.clusters;
-  const std::int64_t expected = op == Op::save_state ? 0 : windows_expected(op, call);
-  if (hca && device.clusters && folds(op)) {
-    t.cluster = call.plan.data == nullptr
-                    ? 8
-                    : hca_cluster(op, expected, adds_bias(op, call), t.special, device);
+  if (g == Hca::value && device.clusters && folds(op)) {
+    t.cluster = call.plan.data == nullptr ? 8
+                                          : hca_cluster(op, windows_expected(op, call),
+                                                        adds_bias(op, call), t.special, device);
   }
   // The fold of clusters of 2 is short of registers where two blocks share a multiprocessor's; the
   // approximate one is not.
   t.alone = t.cluster == 2 && !t.fast && 2 * (tokens / g.ratio) <= device.multiprocessors;
-  if (op != Op::save_state) {
-    // windows at once: HCA one a cluster or block, CSA four warps each, the indexer a warp each
-    std::int64_t per_block = op == Op::norm_rope_store ? (g.head_dim == 128 ? 4 : 1)
-                             : hca                     ? 1
-                             : g.head_dim == 128       ? 8
-                                                       : 2;
-    if (!hca && folds(op)) {  // where a block a multiprocessor is enough, all of its warps work
-      t.split = expected <= device.multiprocessors * per_block / 2;
-      if (t.split) per_block /= 2;
-    }
-    std::int64_t blocks = 0;
-    if (call.plan.data == nullptr) {
-      blocks = divide_up(tokens, kScanThreads);  // each looks through its own tokens
-    } else {
-      const std::int64_t resident = resident_blocks(op, t.cluster, device) / t.cluster;
-      const std::int64_t spread = std::min<std::int64_t>(expected, device.multiprocessors);
-      const std::int64_t needed = std::max(divide_up(expected, per_block), spread);
-      blocks = divide_up(needed, divide_up(needed, resident));  // an equal share for each
-    }
-    t.fold_blocks = static_cast<int>(blocks * t.cluster);
-    if (hca && folds(op) && t.cluster == 1 && call.plan.data != nullptr) {
-      share_out(t, expected, resident_blocks(op, 1, device));
-    }
-  }
-  if (op == Op::save_state || op == Op::step) {
-    // rows that a block writes at once: SaveShape. All blocks at once, if folds leave some room
-    const std::int64_t save_rows = (op == Op::step ? 4096 : 2048) / g.row_width();
-    const std::int64_t places = (t.alone ? 1LL : 2LL) * device.multiprocessors;
-    const std::int64_t most = std::max<std::int64_t>({places - t.fold_blocks, places / 4, 1});
-    const std::int64_t blocks = std::min(divide_up(tokens, save_rows), most);
-    t.save_blocks = static_cast<int>(divide_up(blocks, t.cluster) * t.cluster);
-  }
+  if (op != Op::save_state) t.shares = share_windows(op, call, t.cluster, device);
+  if (op == Op::save_state || op == Op::step) t.save_blocks = blocks_that_save(op, call, t, device);
   return t;
 }
 

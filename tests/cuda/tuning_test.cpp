@@ -60,19 +60,19 @@ std::vector<DeviceTraits> devices() {
 }
 
 void expect_sound(const FoldTuning& t, Op op, const Shape& s, const DeviceTraits& device) {
-  ASSERT_GE(t.fold_blocks, t.cluster);
-  ASSERT_EQ(t.fold_blocks % t.cluster, 0);
+  ASSERT_GE(t.shares.blocks, t.cluster);
+  ASSERT_EQ(t.shares.blocks % t.cluster, 0);
   ASSERT_EQ(t.save_blocks % t.cluster, 0);
   ASSERT_EQ(t.save_blocks > 0, op == Op::step);
   ASSERT_TRUE(t.cluster == 1 || (device.clusters && s.geometry == Hca::value));
   ASSERT_TRUE(t.cluster != 2 || s.special) << "there is no such kernel";
   ASSERT_TRUE(!t.alone || t.cluster == 2) << "there is no such kernel";
-  ASSERT_TRUE(!t.split || s.geometry.overlap);
+  ASSERT_TRUE(!t.shares.split || s.geometry.overlap);
   if (s.geometry != Hca::value || !s.plan || t.cluster != 1) return;
-  ASSERT_GE(t.early_blocks, 1);
-  ASSERT_GE(t.early_windows, t.early_blocks);
+  ASSERT_GE(t.shares.early_blocks, 1);
+  ASSERT_GE(t.shares.early_windows, t.shares.early_blocks);
   // windows past the early ones have blocks, however many they turn out to be
-  ASSERT_TRUE(t.early_windows > s.tokens || t.fold_blocks > t.early_blocks);
+  ASSERT_TRUE(t.shares.early_windows > s.tokens || t.shares.blocks > t.shares.early_blocks);
 }
 
 TEST(Tuning, SomebodyFoldsOnEveryDevice) {
