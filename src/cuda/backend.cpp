@@ -184,8 +184,11 @@ std::string describe(Op op, const Call& call, const Exec& exec) {
   const Geometry& g = call.compressor.geometry;
   const char* family = g == Hca::value ? "hca" : g == Csa::value ? "csa" : "indexer";
   const char* why = why_not_special(op, call);
-  return fmt::format("cuda/{}-{}, {}{}, {}{}{}", family, t.special ? "special" : "generic",
-                     t.cluster > 1 ? fmt::format("clusters of {}", t.cluster) : "no cluster",
+  const std::string blocks =
+      t.cluster == 1
+          ? "no cluster"
+          : fmt::format("{} of {}", op == Op::compress ? "groups" : "clusters", t.cluster);
+  return fmt::format("cuda/{}-{}, {}{}, {}{}{}", family, t.special ? "special" : "generic", blocks,
                      t.alone ? ", a block a multiprocessor" : "", t.fast ? "fast" : "exact",
                      why != nullptr ? ": " : "", why != nullptr ? why : "");
 }

@@ -15,12 +15,14 @@ inline constexpr int kHcaPageRows = 8;   ///< state pages of the special layout
 inline constexpr int kHcaCacheRows = 2;  ///< rows of a cache page of 256 tokens
 
 /// What the first launch of a kernel finds out about a device: how much dynamic shared memory a
-/// block may have, and how many clusters run at once without and with a position bias (GPCs differ
-/// in size, so it is not the multiprocessors' number that says it).
+/// block may have, and how many windows run at once without and with a position bias, by clusters
+/// (GPCs differ in size, so it is not the multiprocessors' number that says it) and by blocks that
+/// are none.
 struct HcaRoom {
   cudaError_t error = cudaSuccess;
   int shared = 0;
   int clusters[2] = {};
+  int loose[2] = {};
   bool may_have_one_slot = false;  ///< the code that runs there was compiled for it
 };
 
@@ -38,6 +40,10 @@ HcaRoom find_room(Kernel* kernel) {
   r.error = cudaGetDevice(&device);
   if (r.error == cudaSuccess) {
     r.error = cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  }
+  int multiprocessors = 0;
+  if (r.error == cudaSuccess) {
+    r.error = cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
   }
   if (r.error == cudaSuccess) r.error = cudaFuncGetAttributes(&attributes, kernel);
   if (r.error != cudaSuccess) return r;
@@ -58,6 +64,11 @@ HcaRoom find_room(Kernel* kernel) {
     config.numAttrs = 1;
     r.error = cudaOccupancyMaxActiveClusters(&r.clusters[biased], kernel, &config);
     if (r.error != cudaSuccess) return r;
+    int blocks = 0;  // of a multiprocessor
+    r.error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, kHcaThreads,
+                                                            config.dynamicSmemBytes);
+    if (r.error != cudaSuccess) return r;
+    r.loose[biased] = blocks * multiprocessors / Cluster;
   }
   return r;
 }
@@ -73,13 +84,16 @@ cudaError_t launch_hca_cluster(const FoldParams& p, const FoldTuning& t, cudaStr
   FoldParams q = p;
   q.tile_slots = hca_slots<Cluster>(room.shared, biased, planned);
   if (q.tile_slots < kSlots && !room.may_have_one_slot) return cudaErrorNoKernelImageForDevice;
-  const int clusters = room.clusters[biased];
-  if (planned && clusters > 0) {
+  // Only sums of squares cross blocks. Pooled rows have none: theirs need no cluster, and run
+  // wherever there is room for one.
+  const bool joined = p.output == Output::cache;
+  const int at_once = joined ? room.clusters[biased] : room.loose[biased];
+  if (planned && at_once > 0) {
     // on a decode step the rows to save are most of the work, and their blocks start at once
     const int saving = p.tokens <= kFewTokens ? t.save_blocks / Cluster : 0;
-    q.shares.blocks = std::min(t.shares.blocks, clusters_that_fold(clusters, saving) * Cluster);
+    q.shares.blocks = std::min(t.shares.blocks, clusters_that_fold(at_once, saving) * Cluster);
   }
-  return launch(kernel, q.shares.blocks + t.save_blocks, kHcaThreads, Cluster,
+  return launch(kernel, q.shares.blocks + t.save_blocks, kHcaThreads, joined ? Cluster : 1,
                 HcaMemory<Cluster>::bytes(q.tile_slots, biased, planned), t.chained, stream, q);
 }
 

@@ -27,8 +27,8 @@ int hca_cluster(Op op, std::int64_t windows, bool biased, bool special,
   return biased || windows <= all / 2 ? 2 : 1;
 }
 
-/// Blocks of a fold that run at once. Clusters: what a launch can know only of its own kernel, so
-/// it lowers this itself.
+/// Blocks of a fold that run at once. Where several share a window: what a launch can know only of
+/// its own kernel, so it lowers this itself.
 std::int64_t resident_blocks(Op op, int cluster, const DeviceTraits& device) {
   if (op == Op::norm_rope_store) return 8LL * device.multiprocessors;
   if (cluster > 1) return 1LL << 24;
