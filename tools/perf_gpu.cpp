@@ -8,9 +8,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
-#include <numeric>
 #include <optional>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -55,116 +53,6 @@ Quantiles time_graph(cudaStream_t stream, std::int64_t count,
   return quantiles_of(us);
 }
 
-/// The batch of a row, on the host: which request, where it stands, where its state lies.
-struct HostBatch {
-  std::vector<std::int64_t> positions, state_slots, kv_slots;
-  std::vector<std::int32_t> token_to_req, block_table;
-  std::int64_t blocks = 0;  ///< columns of the table
-  std::int64_t state_pages = 0;
-  std::int64_t cache_pages = 0;
-  PerfBytes bytes;
-};
-
-std::vector<std::int64_t> shuffled(std::int64_t n, std::mt19937_64& random) {
-  std::vector<std::int64_t> v(static_cast<std::size_t>(n));
-  std::iota(v.begin(), v.end(), 0);
-  std::shuffle(v.begin(), v.end(), random);
-  return v;
-}
-
-/// First position and number of tokens of a request in the step.
-struct Span {
-  std::int64_t start;
-  std::int64_t tokens;
-  bool closes;
-};
-
-/// Decode requests stand in their ninth window; those that close one are spread over the batch.
-Span span_of(const PerfRow& row, std::int64_t request) {
-  if (row.prefill) return {0, row.tokens / row.requests, true};
-  const std::int64_t ratio = row.geometry.ratio;
-  const bool closes =
-      request * row.closing / row.requests != (request + 1) * row.closing / row.requests;
-  return {8 * ratio + (closes ? ratio - 1 : request * 5 % (ratio - 1)), 1, closes};
-}
-
-/// Pages in random order: an engine's are.
-void place_pages(const PerfRow& row, std::int64_t page_rows, HostBatch& b,
-                 std::mt19937_64& random) {
-  const Geometry& g = row.geometry;
-  b.blocks = (span_of(row, 0).start + span_of(row, 0).tokens + g.ratio) / page_rows + 1;
-  b.block_table.assign(static_cast<std::size_t>(row.requests * b.blocks), -1);
-  for (std::int64_t r = 0; r < row.requests; ++r) {
-    const Span s = span_of(row, r);
-    const std::int64_t end = s.start + s.tokens;
-    const std::int64_t first = s.closes ? std::max<std::int64_t>(0, end - g.window()) : s.start;
-    for (std::int64_t block = std::min(first, s.start) / page_rows; block * page_rows < end;
-         ++block) {
-      b.block_table[static_cast<std::size_t>(r * b.blocks + block)] =
-          static_cast<std::int32_t>(b.state_pages++);
-    }
-  }
-  const std::vector<std::int64_t> order = shuffled(b.state_pages, random);
-  for (std::int32_t& page : b.block_table) {
-    page = page < 0 ? 0 : static_cast<std::int32_t>(order[static_cast<std::size_t>(page)]);
-  }
-}
-
-PerfBytes bytes_of(const PerfRow& row, std::int64_t rows, std::int64_t saved) {
-  const Geometry& g = row.geometry;
-  const std::int64_t row_bytes = g.row_width() * 4;
-  // a window needs R rows' worth of bytes: with overlap, half the columns of 2R rows
-  const std::int64_t window_bytes = g.ratio * row_bytes;
-  const std::int64_t stored = rows * row_layout(row.format, g).row_bytes();
-  switch (row.op) {
-    case Op::plan:
-      return {row.tokens * 20, rows * 16 + 64};
-    case Op::save_state:
-      return {saved * row_bytes, saved * row_bytes};
-    case Op::compress:
-      return {rows * window_bytes, rows * g.head_dim * 4 + (row.with_store ? stored : 0)};
-    case Op::norm_rope_store:
-      return {rows * g.head_dim * 4, stored};
-    case Op::compress_store:
-      return {rows * window_bytes, stored};
-    case Op::step:
-      break;
-  }
-  const std::int64_t read =
-      row.prefill ? row.tokens * row_bytes : (row.tokens - rows) * row_bytes + rows * window_bytes;
-  return {read, stored + saved * row_bytes};
-}
-
-HostBatch make_batch(const PerfRow& row) {
-  const Geometry& g = row.geometry;
-  const std::int64_t page_rows = g.overlap ? g.ratio : kGroupRows;
-  std::mt19937_64 random(7);
-  HostBatch b;
-  place_pages(row, page_rows, b, random);
-  std::int64_t rows = 0;
-  std::int64_t saved = 0;
-  for (std::int64_t r = 0; r < row.requests; ++r) {
-    const Span s = span_of(row, r);
-    const std::int64_t end = s.start + s.tokens;
-    for (std::int64_t p = s.start; p < end; ++p) {
-      const std::int64_t page =
-          b.block_table[static_cast<std::size_t>(r * b.blocks + p / page_rows)];
-      b.positions.push_back(p);
-      b.token_to_req.push_back(static_cast<std::int32_t>(r));
-      b.state_slots.push_back(page * page_rows + p % page_rows);
-      b.kv_slots.push_back((p + 1) % g.ratio == 0 ? rows++ : -1);
-    }
-    const std::int64_t kept = end - (end / g.ratio * g.ratio - (g.overlap ? g.ratio : 0));
-    saved += row.policy == StatePolicy::all ? s.tokens : std::min(s.tokens, kept);
-  }
-  const std::vector<std::int64_t> slots = shuffled(rows, random);
-  for (std::int64_t& s : b.kv_slots)
-    s = s < 0 ? -1 : slots[static_cast<std::size_t>(s)];
-  b.cache_pages = rows / (256 / g.ratio) + 1;
-  b.bytes = bytes_of(row, rows, saved);
-  return b;
-}
-
 template <class T>
 std::unique_ptr<DeviceMemory> upload(const std::vector<T>& v) {
   auto m = std::make_unique<DeviceMemory>(v.size() * sizeof(T));
@@ -177,10 +65,6 @@ std::unique_ptr<DeviceMemory> random_floats(std::int64_t count, std::uint32_t se
   must(fill_random(static_cast<float*>(m->get()), static_cast<std::size_t>(count), seed, nullptr),
        "fill");
   return m;
-}
-
-PerfBytes operator+(const PerfBytes& a, const PerfBytes& b) {
-  return {a.read + b.read, a.written + b.written};
 }
 
 /// Device memory as long as the row is measured.
@@ -210,9 +94,8 @@ class LayerOnGpu {
  private:
   const PerfRow row_;
   Held& held_;
-  HostBatch batch_;
+  PerfBatch batch_;
   RowLayout layout_;
-  std::int64_t page_rows_;
   std::int64_t page_floats_;
   std::int64_t cache_rows_;
   std::int64_t cache_stride_;
@@ -225,21 +108,20 @@ class LayerOnGpu {
 LayerOnGpu::LayerOnGpu(const PerfRow& row, Held& held)
     : row_(row),
       held_(held),
-      batch_(make_batch(row)),
+      batch_(make_perf_batch(row)),
       layout_(row_layout(row.format, row.geometry)),
-      page_rows_(row.geometry.overlap ? row.geometry.ratio : kGroupRows),
       cache_rows_(256 / row.geometry.ratio),
       cache_stride_((layout_.page_bytes(cache_rows_) + 575) / 576 * 576),
       compressed_(row.tokens * row.geometry.head_dim) {
   const Geometry& g = row.geometry;
   const std::int64_t page_stride = g.head_dim == 128 ? 2160 : 9360;
-  page_floats_ = std::max(page_stride, page_rows_ * g.row_width());
+  page_floats_ = std::max(page_stride, batch_.page_rows * g.row_width());
   const bool projects = row.op == Op::step || row.op == Op::save_state;
   projection_ = projects ? row.tokens * g.row_width() : 0;
   const bool stateless = row.op == Op::norm_rope_store || row.op == Op::plan;
   state_ = stateless ? page_floats_ : batch_.state_pages * page_floats_;
 
-  const HostBatch& b = batch_;
+  const PerfBatch& b = batch_;
   call_.compressor = {g, Recipe::vllm, row.format, 1e-6F};
   call_.batch.positions =
       TensorView::packed(held.keep(upload(b.positions)), DType::i64, row.tokens);
@@ -273,8 +155,9 @@ Call LayerOnGpu::make_call(std::int64_t i) {
     c.projection = TensorView::packed(held_.keep(random_floats(projection_, seed)), DType::f32,
                                       row_.tokens, g.row_width());
   }
-  c.state.pages = TensorView::paged(held_.keep(random_floats(state_, seed + 1)), DType::f32,
-                                    state_ / page_floats_, page_rows_, g.row_width(), page_floats_);
+  c.state.pages =
+      TensorView::paged(held_.keep(random_floats(state_, seed + 1)), DType::f32,
+                        state_ / page_floats_, batch_.page_rows, g.row_width(), page_floats_);
   c.compressed = TensorView::packed(held_.keep(random_floats(compressed_, seed + 2)), DType::f32,
                                     row_.tokens, g.head_dim);
   c.cache = TensorView::paged(

@@ -4,17 +4,13 @@
 
 #include <cstddef>
 #include <pleat/pleat.hpp>
+#include <string>
 
+#include "tools/perf_batch.hpp"
 #include "tools/perf_rows.hpp"
 #include "tools/quantiles.hpp"
 
 namespace pleat::tools {
-
-/// What a call must move through device memory, each byte once.
-struct PerfBytes {
-  std::int64_t read = 0;     ///< rows of windows and of saved tokens
-  std::int64_t written = 0;  ///< state rows and cache rows
-};
 
 struct PerfMeasurement {
   Quantiles us;       ///< of one call, over graph replays
