@@ -35,8 +35,8 @@ struct BenchSuite {
 
 /// CPU: each op and geometry against the read limit of the same run.
 nlohmann::ordered_json run_cpu_suite(const BenchOptions& options);
-/// CUDA: the workload table, each row beside a pure read of as many bytes. Throws Error where there
-/// is no device.
+/// CUDA: the workload table, each row beside a pure read of as many bytes and, for windows from
+/// state, a copy of their pages. Throws Error where there is no device.
 nlohmann::ordered_json run_perf_suite(const BenchOptions& options);
 
 }  // namespace pleat::tools

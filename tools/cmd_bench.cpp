@@ -26,7 +26,10 @@ constexpr const char* kAbout =
     "70 % is met, and the speedup from one thread to two against its target of 1.8x.\n\n"
     "The perf suite runs the workload table on the GPU: graph replays over buffers several times\n"
     "the L2, microseconds a call, with the pure read of as many bytes, the target, and what the\n"
-    "hardware's approximate exp2 would save.";
+    "hardware's approximate exp2 would save. Where a call reads HCA windows from state and "
+    "nothing\n"
+    "else, `pages us` (pages_us in the report) is a copy of the same pages to shared memory, with\n"
+    "nothing done with them; it needs sm_90, and is left out elsewhere.";
 
 constexpr const char* kExample =
     "Exit status: 0 measured (targets met or not), 2 could not run.\n\n"

@@ -98,7 +98,12 @@ PerfBatch make_perf_batch(const PerfRow& row) {
       b.positions.push_back(p);
       b.token_to_req.push_back(static_cast<std::int32_t>(r));
       b.state_slots.push_back(page * b.page_rows + p % b.page_rows);
-      b.kv_slots.push_back((p + 1) % g.ratio == 0 ? rows++ : -1);
+      const bool closes = (p + 1) % g.ratio == 0;
+      b.kv_slots.push_back(closes ? rows++ : -1);
+      if (closes) {
+        const std::int64_t start = std::max<std::int64_t>(0, p + 1 - g.window());
+        b.windows.push_back(r * b.blocks + start / b.page_rows);
+      }
     }
     const std::int64_t kept = end - (end / g.ratio * g.ratio - (g.overlap ? g.ratio : 0));
     saved += row.policy == StatePolicy::all ? s.tokens : std::min(s.tokens, kept);

@@ -22,8 +22,9 @@ inline PerfBytes operator+(const PerfBytes& a, const PerfBytes& b) {
 struct PerfBatch {
   std::vector<std::int64_t> positions, state_slots, kv_slots;
   std::vector<std::int32_t> token_to_req, block_table;
-  std::int64_t blocks = 0;     ///< columns of the table
-  std::int64_t page_rows = 0;  ///< of a state page
+  std::int64_t blocks = 0;            ///< columns of the table
+  std::int64_t page_rows = 0;         ///< of a state page
+  std::vector<std::int64_t> windows;  ///< that close: where the table names the first page of each
   std::int64_t state_pages = 0;
   std::int64_t cache_pages = 0;
   PerfBytes bytes;

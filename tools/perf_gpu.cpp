@@ -16,6 +16,7 @@
 #include "tools/cuda_handles.hpp"
 #include "tools/error.hpp"
 #include "tools/gpu_kernels.cuh"
+#include "tools/page_copy.cuh"
 
 namespace pleat::tools {
 namespace {
@@ -89,6 +90,8 @@ class LayerOnGpu {
   [[nodiscard]] std::int64_t set_bytes() const;
   /// The call on buffer set i, which is allocated and filled.
   [[nodiscard]] Call make_call(std::int64_t i);
+  /// All that such a call reads of its state, if that is windows and they can be copied.
+  [[nodiscard]] std::optional<PagedWindows> windows_of(const Call& call) const;
   [[nodiscard]] Call& common() { return call_; }
 
  private:
@@ -166,6 +169,26 @@ Call LayerOnGpu::make_call(std::int64_t i) {
   return c;
 }
 
+std::optional<PagedWindows> LayerOnGpu::windows_of(const Call& call) const {
+  const std::vector<std::int64_t>& starts = batch_.windows;
+  const bool from_state = row_.op == Op::compress || row_.op == Op::compress_store;
+  // With overlap, a window is half the columns of its rows: no page is read in one piece.
+  if (!from_state || row_.geometry.overlap || starts.empty()) return std::nullopt;
+  const TensorView& pages = call.state.pages;
+  PagedWindows w;
+  w.pages = pages.data;
+  w.page_stride = pages.stride[0] * size_of(pages.dtype);
+  w.page_bytes = pages.shape[1] * pages.stride[1] * size_of(pages.dtype);
+  w.table = static_cast<const std::int32_t*>(call.state.block_table.data) + starts[0];
+  w.table_stride = starts.size() > 1 ? starts[1] - starts[0] : 0;
+  w.window_pages = static_cast<std::int32_t>(row_.geometry.ratio / batch_.page_rows);
+  w.windows = static_cast<std::int32_t>(starts.size());
+  for (std::size_t i = 1; i < starts.size(); ++i) {
+    if (starts[i] - starts[i - 1] != w.table_stride) return std::nullopt;
+  }
+  return can_copy_pages(w) ? std::optional(w) : std::nullopt;
+}
+
 PerfRow indexer_of(PerfRow row) {
   row.geometry = Indexer::value;
   row.format = RowFormat::index_fp8;
@@ -184,6 +207,15 @@ Quantiles time_read(cudaStream_t stream, std::int64_t bytes) {
   return time_graph(stream, count, [&](std::int64_t i) {
     const std::size_t k = static_cast<std::size_t>(i) % used;
     must(read_once(static_cast<char*>(pool.get()) + k * read, read, nullptr, stream), "read");
+  });
+}
+
+/// A copy of the pages of a call's windows, going round those of all calls.
+Quantiles time_page_copies(cudaStream_t stream, const std::vector<PagedWindows>& calls) {
+  const auto count = static_cast<std::int64_t>(std::max<std::size_t>(calls.size(), 20));
+  return time_graph(stream, count, [&](std::int64_t i) {
+    const PagedWindows& w = calls[static_cast<std::size_t>(i) % calls.size()];
+    must(copy_pages_once(w, nullptr, stream), "copying pages");
   });
 }
 
@@ -240,6 +272,11 @@ PerfMeasurement measure_gpu(const PerfRow& row, Variant variant, bool with_plan)
     if (row.with_store) check(run(Op::norm_rope_store, calls[k], chained));
   });
   m.read_us = time_read(stream.handle, m.bytes.read);
+  std::vector<PagedWindows> windows;
+  for (const Call& call : calls) {
+    if (const auto w = layer.windows_of(call)) windows.push_back(*w);
+  }
+  if (!windows.empty()) m.pages_us = time_page_copies(stream.handle, windows);
   return m;
 }
 

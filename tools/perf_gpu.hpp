@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <pleat/pleat.hpp>
 #include <string>
 
@@ -15,6 +16,9 @@ namespace pleat::tools {
 struct PerfMeasurement {
   Quantiles us;       ///< of one call, over graph replays
   Quantiles read_us;  ///< of one pure read of as many bytes as the call reads, same rotation
+  /// Of one copy of the call's state pages to shared memory, same rotation: of calls that read HCA
+  /// windows from state and nothing else, where can_copy_pages().
+  std::optional<Quantiles> pages_us;
   PerfBytes bytes;
   std::string code;  ///< what ran, as describe() names it; of two launches, each after its op
 };
