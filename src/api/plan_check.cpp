@@ -10,14 +10,29 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
 #include <string_view>
 #include <vector>
 
 namespace pleat::api {
 namespace {
 
-Status differs(std::string_view field, std::int64_t expected, std::int64_t got) {
-  return invalid(fmt::format("plan ({})", field), fmt::format("made for {}", expected), got);
+template <class T>
+Status differs(std::string_view field, const T& expected, const T& got) {
+  return invalid(fmt::format("plan ({})", field), fmt::format("made for {}", expected),
+                 fmt::to_string(got));
+}
+
+/// What a plan's memory says may be any number.
+std::string policy_name(std::int32_t policy) {
+  if (policy == static_cast<std::int32_t>(StatePolicy::all)) return "all";
+  if (policy == static_cast<std::int32_t>(StatePolicy::tail)) return "tail";
+  return fmt::to_string(policy);
+}
+std::string layout_name(std::int32_t layout) {
+  if (layout == static_cast<std::int32_t>(StateLayout::paged)) return "paged";
+  if (layout == static_cast<std::int32_t>(StateLayout::ring)) return "ring";
+  return fmt::to_string(layout);
 }
 
 bool lists_saves(const Call& call) {
@@ -114,14 +129,16 @@ Status check_plan_header(Op op, const Call& call) {
   const PlanHeader& h = *plan_pointers(call.plan.data, call.plan.capacity).header;
   const Geometry& g = call.compressor.geometry;
   const std::int64_t tokens = call.batch.positions.shape[0];
-  if (h.tokens != tokens) return differs("tokens", tokens, h.tokens);
+  if (h.tokens != tokens) return differs("tokens", tokens, std::int64_t{h.tokens});
   if (h.ratio != g.ratio) return differs("ratio", g.ratio, h.ratio);
   if (h.window != g.window()) return differs("window", g.window(), h.window);
   if (!selects_state(op)) return {};
   const auto policy = static_cast<std::int32_t>(call.write.policy);
   const auto layout = static_cast<std::int32_t>(call.state.layout);
-  if (h.policy != policy) return differs("state policy", policy, h.policy);
-  if (h.layout != layout) return differs("state layout", layout, h.layout);
+  if (h.policy != policy)
+    return differs("state policy", policy_name(policy), policy_name(h.policy));
+  if (h.layout != layout)
+    return differs("state layout", layout_name(layout), layout_name(h.layout));
   if (call.write.policy == StatePolicy::tail && h.rollback != call.write.rollback) {
     return differs("rollback", call.write.rollback, h.rollback);
   }

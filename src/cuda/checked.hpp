@@ -6,9 +6,8 @@
 
 namespace pleat::cuda {
 
-/// Checked mode: waits for the stream, copies the index arrays to the host and holds them against
-/// what the op asks for, as on the host backends; what a plan holds is not looked at. For finding
-/// faults, not for serving.
+/// Checked mode: waits for the stream, copies the index arrays and the plan to the host and holds
+/// them against what the op asks for, as on the host backends. For finding faults, not for serving.
 Status check_indices(Op op, const Call& call, void* stream);
 /// The same for the two calls of csa_step.
 Status check_pair_indices(const Call& main, const Call& indexer, void* stream);

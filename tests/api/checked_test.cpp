@@ -98,7 +98,7 @@ TEST(PlanCheck, HeaderOfAnotherStep) {
   expect(c, "plan (tokens): expected made for 10, got 12");
   c = good.call;
   c.write.policy = StatePolicy::tail;
-  expect(c, "plan (state policy): expected made for 1, got 0");
+  expect(c, "plan (state policy): expected made for tail, got all");
   PlanHeader& header = *plan_pointers(c.plan.data, c.plan.capacity).header;
   c = good.call;
   header.ratio = 128;
@@ -108,7 +108,7 @@ TEST(PlanCheck, HeaderOfAnotherStep) {
   expect(c, "plan (window): expected made for 8, got 4");
   header.window = 8;
   header.layout = 1;
-  expect(c, "plan (state layout): expected made for 0, got 1");
+  expect(c, "plan (state layout): expected made for paged, got ring");
   header.layout = 0;
   c.write = {StatePolicy::tail, 2};
   header.policy = 1;

@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "api/plan_layout.hpp"
 #include "support/api_call.hpp"
 #include "support/gpu.hpp"
 #include "support/index_refusals.hpp"
@@ -103,6 +104,32 @@ TEST_F(CheckedGpuCalls, WaitForTheStream) {
   const Status s = step(moved.call, exec);
   EXPECT_EQ(s.code(), StatusCode::out_of_range);
   EXPECT_THAT(s.message(), testing::HasSubstr("batch.positions[4]: expected from 0"));
+}
+
+// A plan that lies on the GPU is held against the batch as one on the host is.
+TEST_F(CheckedGpuCalls, PlansOfAnotherStep) {
+  const auto expect_as_on_the_host = [](Op op, const ApiCall& made, const char* words) {
+    const MovedCall moved(made.call, device());
+    const Status s = run(op, moved.call, checked(gpu_exec()));
+    EXPECT_EQ(s.message(), run(op, made.call, checked({Backend::reference})).message());
+    EXPECT_THAT(s.message(), testing::HasSubstr(words));
+    EXPECT_TRUE(moved.untouched());
+  };
+  for (const Op op : {Op::compress_store, Op::step}) {
+    SCOPED_TRACE(name(op));
+    ApiCall made;
+    made.call.plan.data = made.plan_memory();
+    ASSERT_EQ(plan(made.call, {Backend::reference}).message(), "");
+    const PlanPointers lists = plan_pointers(made.call.plan.data, made.call.plan.capacity);
+    lists.header->tokens = 7;
+    expect_as_on_the_host(op, made, "plan (tokens): expected made for 12, got 7");
+    lists.header->tokens = 12;
+    lists.header->closing = 100000;
+    expect_as_on_the_host(op, made, "plan: expected 2 closing tokens, as the batch has");
+    lists.header->closing = 2;
+    lists.entries[1].token = 1 << 30;
+    expect_as_on_the_host(op, made, "plan entry 1: expected token 9 of request 1");
+  }
 }
 
 // State and cache of one pool on the device: a page of both is refused there as on the host.
