@@ -5,8 +5,6 @@
 #include <cuda_runtime.h>
 #include <fmt/core.h>
 
-#include <array>
-
 #include "cuda/checked.hpp"
 #include "cuda/launch.cuh"
 #include "cuda/params.hpp"
@@ -16,41 +14,38 @@ namespace pleat::cuda {
 
 namespace {
 
-constexpr int kMaxDevices = 64;
+/// What is known of a device, found out by the first call on it.
+struct Known {
+  DeviceTraits traits;
+  bool usable = false;
+};
 
-/// Traits of the current device, read once per device; nothing here synchronises.
-const DeviceTraits* current_device() {
-  struct Known {
-    std::array<DeviceTraits, kMaxDevices> traits{};
-    std::array<bool, kMaxDevices> usable{};
-    Known() {
-      int count = 0;
-      if (cudaGetDeviceCount(&count) != cudaSuccess) {
-        (void)cudaGetLastError();
-        return;
-      }
-      for (int i = 0; i < count && i < kMaxDevices; ++i) {
-        int major = 0;
-        if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, i) != cudaSuccess ||
-            cudaDeviceGetAttribute(&traits[i].multiprocessors, cudaDevAttrMultiProcessorCount, i) !=
-                cudaSuccess) {
-          (void)cudaGetLastError();
-          continue;
-        }
-        traits[i].clusters = major >= 9;
-        usable[i] = major >= 8;
-      }
-    }
-  };
-  static const Known known;
+/// Asks for what this build's code for the device was compiled for, not for what the device is: a
+/// build for other devices has none that runs there, or only one without clusters.
+Known find_device() {
+  Known k;
   int device = 0;
-  if (cudaGetDevice(&device) != cudaSuccess || device >= kMaxDevices) {
+  const int compiled_for = code_of_device();
+  if (cudaGetDevice(&device) == cudaSuccess &&
+      cudaDeviceGetAttribute(&k.traits.multiprocessors, cudaDevAttrMultiProcessorCount, device) ==
+          cudaSuccess) {
+    k.traits.clusters = compiled_for >= 90;
+    k.usable = compiled_for >= 80;
+  }
+  (void)cudaGetLastError();
+  return k;
+}
+
+/// Traits of the current device; nothing here synchronises. Null where no kernel can run.
+const DeviceTraits* current_device() {
+  static PerDevice<Known> known;
+  int device = 0;
+  if (cudaGetDevice(&device) != cudaSuccess || device >= PerDevice<Known>::kMost) {
     (void)cudaGetLastError();
     return nullptr;
   }
-  return known.usable[static_cast<std::size_t>(device)]
-             ? &known.traits[static_cast<std::size_t>(device)]
-             : nullptr;
+  const Known& k = known.get(find_device);
+  return k.usable ? &k.traits : nullptr;
 }
 
 cudaError_t launch_fold(const FoldParams& p, const FoldTuning& t, const Call& call,
@@ -148,6 +143,10 @@ Status no_device() {
 Status status_of(cudaError_t e, const char* op) {
   if (e == cudaSuccess) return {};
   (void)cudaGetLastError();  // reported here, not again by somebody's next call
+  if (e == cudaErrorNoKernelImageForDevice) {
+    return {StatusCode::unsupported,
+            fmt::format("{}: this build has no code of the kernel for this device", op)};
+  }
   return {StatusCode::device_error,
           fmt::format("{}: CUDA says {} ({})", op, cudaGetErrorName(e), cudaGetErrorString(e))};
 }

@@ -38,8 +38,9 @@ class PerDevice {
     return known_[device];
   }
 
+  static constexpr int kMost = 64;  ///< devices
+
  private:
-  static constexpr int kMost = 64;
   std::once_flag once_[kMost];
   T known_[kMost]{};
 };
@@ -100,6 +101,10 @@ using PairLauncher = cudaError_t(const FoldParams& main, const FoldTuning& main_
                                  bool projection_bf16, cudaStream_t stream);
 PairLauncher launch_csa_pair_f32;
 PairLauncher launch_csa_pair_bf16;
+
+/// The architecture, compute capability times 10, that the code which the current device would run
+/// was compiled for; 0 where it can run none.
+int code_of_device();
 
 cudaError_t launch_store(const FoldParams& p, const FoldTuning& t, const Geometry& g,
                          cudaStream_t stream);

@@ -26,6 +26,12 @@ cudaError_t launch_geometry(const FoldParams& p, const PlanParams& out, bool clu
 
 }  // namespace
 
+int code_of_device() {
+  cudaFuncAttributes attributes{};
+  const cudaError_t e = cudaFuncGetAttributes(&attributes, plan_kernel<Hca, 1, 1>);
+  return e == cudaSuccess ? attributes.ptxVersion : 0;
+}
+
 cudaError_t launch_plan(const FoldParams& p, const PlanView& view, const PlanHeader& values,
                         const Geometry& g, bool clusters, bool chained, cudaStream_t stream) {
   const PlanPointers to = plan_pointers(view.data, view.capacity);
