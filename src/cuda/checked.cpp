@@ -4,6 +4,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "api/checked.hpp"
 #include "api/pair.hpp"
 #include "api/plan_check.hpp"
+#include "api/plan_layout.hpp"
 
 namespace pleat::cuda {
 
@@ -26,8 +28,23 @@ class HostCopies {
       last += (v.shape[d] - 1) * v.stride[d];
     return take(v.data, (last + 1) * size_of(v.dtype));
   }
+  /// The header and as much of the lists as it says that there is: no more of them was written.
   cudaError_t take(PlanView& v) {
-    return v.data == nullptr ? cudaSuccess : take(v.data, plan_bytes(v.capacity));
+    if (v.data == nullptr) return cudaSuccess;
+    const PlanPointers device = plan_pointers(v.data, v.capacity);
+    kept_.emplace_back(static_cast<std::size_t>(plan_bytes(v.capacity)));
+    v.data = kept_.back().data();
+    const PlanPointers host = plan_pointers(v.data, v.capacity);
+    const auto copy = [](auto* to, const auto* from, std::int64_t count) {
+      return cudaMemcpy(to, from, static_cast<std::size_t>(count) * sizeof(*to),
+                        cudaMemcpyDeviceToHost);
+    };
+    const auto listed = [&](std::int32_t count) {
+      return std::clamp<std::int64_t>(count, 0, v.capacity);
+    };
+    if (cudaError_t e = copy(host.header, device.header, 1); e != cudaSuccess) return e;
+    const cudaError_t e = copy(host.entries, device.entries, listed(host.header->closing));
+    return e != cudaSuccess ? e : copy(host.saves, device.saves, listed(host.header->saves));
   }
 
  private:
