@@ -27,6 +27,12 @@ void add_exec_options(CLI::App& command, ExecOptions& options) {
                   "Threads of the cpu backend; 0 is one per core. The bytes do not depend on it")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
+  command
+      .add_option("--variant", options.variant,
+                  "fast, on cuda alone: the hardware's approximate exp2. Other bytes than exact's, "
+                  "which are the same on every backend")
+      ->check(CLI::IsMember({"exact", "fast"}))
+      ->capture_default_str();
   command.add_flag("--checked", options.checked,
                    "Validate positions, slots and block table first and name the first bad token");
 }
@@ -41,6 +47,7 @@ Exec exec_of(const ExecOptions& options) {
                in_quotes(options.simd));
   }
   exec.simd = *simd;
+  exec.variant = options.variant == "fast" ? Variant::fast : Variant::exact;
   if (options.backend == "auto") {
     exec.backend = available(Backend::cuda) ? Backend::cuda : Backend::cpu;
     return exec;

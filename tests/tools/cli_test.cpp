@@ -122,6 +122,19 @@ TEST_F(Cli, BackendsGiveTheSameBytes) {
   }
 }
 
+TEST_F(Cli, VariantFastIsOfCuda) {
+  const std::string file = write_case("a.st");
+  const Outcome out =
+      pleat("apply " + file + " --out " + path("r.st") + " --backend cpu --variant fast");
+  EXPECT_EQ(out.exit, 2);
+  EXPECT_THAT(out.text, HasSubstr("exec.variant: expected exact on backend cpu, got fast"));
+  EXPECT_FALSE(fs::exists(path("r.st")));
+  if (!available(Backend::cuda)) return;
+  const Outcome ran = pleat("apply " + file + " --out " + path("r.st") + " --variant fast");
+  EXPECT_EQ(ran.exit, 0) << ran.text;
+  EXPECT_THAT(ran.text, HasSubstr(", fast"));
+}
+
 TEST_F(Cli, VerifyExplainsWhatDiffers) {
   const std::string file = write_case("a.st");
   ASSERT_EQ(pleat("apply " + file + " --out " + path("r.st") + " --backend reference").exit, 0);
