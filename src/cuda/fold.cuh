@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "cuda/fast_exp.cuh"
 #include "cuda/tile.cuh"
 #include "numerics/exp2.hpp"
 #include "numerics/order.hpp"
@@ -27,27 +28,6 @@ __device__ __forceinline__ Two pooled_two(const FoldParams& p, const Sums& s) {
   for (int c = 0; c < 2; ++c)
     x.v[c] = numerics::pooled_of({s.weight[c], s.value[c], 0}, p.recipe.pooled_bf16);
   return x;
-}
-
-/// Weights of scores in place, e^score / 2^n: the exact ones every backend has, or the hardware's
-/// approximation.
-template <bool Fast, int Count>
-__device__ __forceinline__ void weights_at(const numerics::ExpTable& table, double (&x)[Count],
-                                           double magic) {
-  if constexpr (Fast) {
-#pragma unroll
-    for (int i = 0; i < Count; ++i) {
-      const auto score = static_cast<float>(x[i]);
-      const auto n = static_cast<float>(magic - numerics::kRoundMagic);
-      float e;
-      asm("ex2.approx.ftz.f32 %0, %1;"
-          : "=f"(e)
-          : "f"(numerics::fused(score, static_cast<float>(numerics::kLog2E), n)));
-      x[i] = e;
-    }
-  } else {
-    numerics::weights_of_scores<Count>(x, magic, table);
-  }
 }
 
 /// Rows whose weights are computed side by side.
@@ -109,7 +89,11 @@ __device__ __forceinline__ void fold_apart(const numerics::ExpTable& table, cons
       const float score = channel_of(score_of<When>(rows, r, bias), c);
       double w[1] = {channel_score<When>(score, channel_of(bias, c)).exact};
       if (beyond) w[0] = numerics::within_reach(w[0], scale);
-      weights_at<Fast>(table, w, scale.magic);
+      if constexpr (Fast) {
+        w[0] = fast_weight(w[0], n);
+      } else {
+        numerics::weights_of_scores<1>(w, scale.magic, table);
+      }
       numerics::add_row(sums, w[0], channel_of(rows.value(r), c));
     }
     if (before.n != n) sums = numerics::joined(before, sums);
@@ -144,10 +128,18 @@ __device__ __forceinline__ void fold_rows(const numerics::ExpTable& table, const
       for (int c = 0; c < 2; ++c) {
         const numerics::Score z = channel_score<When>(s.v[c], bias.v[c]);
         sizes[c] = larger_or_nan(sizes[c], fabsf(z.value));
-        weight[2 * i + c] = z.exact;
+        if constexpr (!Fast) {
+          weight[2 * i + c] = z.exact;
+        } else if constexpr (When == Bias::late) {
+          weight[2 * i + c] = fast_weight(z.exact, 0);
+        } else {
+          weight[2 * i + c] = fast_weight(z.value, 0.0F, 0);
+        }
       }
     }
-    weights_at<Fast>(table, weight, numerics::kRoundMagic);
+    if constexpr (!Fast) {
+      numerics::weights_of_scores<2 * kAtOnce>(weight, numerics::kRoundMagic, table);
+    }
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i) {
       const Two x = rows.value(first + i);
