@@ -191,7 +191,8 @@ typedef struct pleat_exec {
   int32_t simd;       /* enum pleat_simd */
   int32_t variant;    /* enum pleat_variant */
   int32_t checked;    /* 1: validate the index arrays before anything is written; else 0 */
-  int32_t chained;    /* 1: cuda, programmatic dependent launch; else 0 */
+  int32_t chained;    /* 1: cuda, programmatic dependent launch: ape and norm may be read while the
+                       * kernel before still runs, which must not write them; else 0 */
   void* stream;       /* cuda: a cudaStream_t; NULL is the default stream */
 } pleat_exec;
 

@@ -125,6 +125,8 @@ struct Exec {
   void* stream = nullptr;  ///< cuda: a cudaStream_t; null is the default stream
   /// cuda, sm_90 up: programmatic dependent launch. The kernel may start while its predecessor on
   /// the stream still runs, and waits before the first read of anything a predecessor may write.
+  /// It may read weights.ape and weights.norm before that: no kernel that may then still run, the
+  /// predecessor least of all, writes these two.
   bool chained = false;
 };
 
