@@ -109,8 +109,10 @@ enum pleat_op {
 };
 
 /* A view of the caller's memory. Strides are in elements; the last one is 1. All zero: not given.
- * Floating-point views start, and their rows follow, at multiples of 16 bytes; so do the pages of a
- * cache, but those of the index formats at multiples of 4. */
+ *
+ * Multiples of 16 bytes: where a floating-point view starts (fp8_scale: 4) and the strides of its
+ * rows and pages; where a cache starts and the stride of its pages (index formats: 4). Arrays of
+ * integers: of their element. The rows of a cache follow each other without gaps. */
 typedef struct pleat_tensor {
   void* data;    /* may be NULL when the view has no elements or the step no tokens */
   int32_t dtype; /* enum pleat_dtype */
@@ -319,7 +321,9 @@ PLEAT_API pleat_status pleat_describe_csa_step(const pleat_call* main, const ple
 
 /* Fills table, f32 [positions, rope_dim] in host memory, with the model's RoPE: theta 160000, YaRN
  * factor 16 over 65536 positions, beta 32 and 1. sglang: cos, sin interleaved; else all cos, then
- * all sin. */
+ * all sin. Any row stride from rope_dim up is filled, but the ops take a table only at a multiple
+ * of 16 bytes, with a row stride of a multiple of 4 floats: a packed one has that where rope_dim is
+ * a multiple of 4; with rope_dim 2 or 6, for instance, give stride 4 or 8. */
 PLEAT_API pleat_status pleat_build_rope_table(int32_t recipe, const pleat_tensor* table);
 
 /* Version of the library, "major.minor.patch". Static. */

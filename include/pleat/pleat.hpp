@@ -187,6 +187,9 @@ Status describe_csa_step(const Call& main, const Call& indexer, const Exec& exec
 
 /// Fills table [positions, rope_dim] f32 with the model's RoPE: theta 160000, YaRN factor 16 over
 /// 65536, beta 32 and 1, no magnitude factor; angle = fp32(position * fp32 frequency). Host memory.
+/// Any row stride from rope_dim up is filled, but the ops take a table only at a multiple of 16
+/// bytes, with a row stride of a multiple of 4 floats: a packed one has that where rope_dim is a
+/// multiple of 4; with rope_dim 2 or 6, for instance, give stride 4 or 8.
 Status build_rope_table(Recipe recipe, const TensorView& table);
 
 const char* name(Backend b);
