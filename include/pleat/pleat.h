@@ -284,7 +284,13 @@ PLEAT_API int64_t pleat_plan_bytes(int64_t tokens);
 
 /* Makes call->plan: the step's closing tokens in token order, and the tokens whose state is
  * written. One plan serves every layer of a step with the same ratio, overlap, policy, layout and,
- * with a ring, page_rows. T up to 2^20. */
+ * with a ring, page_rows. T up to 2^20.
+ *
+ * A plan of another step: cpu and reference always refuse one for another T, ratio or window, and
+ * in ops that write state for another policy, layout or (tail) rollback; one whose lists are not
+ * this batch's they refuse when checked. cuda looks at a plan when checked alone, and then at all
+ * of this. What is not looked at is the caller's duty: a plan that does not belong to the batch
+ * gives wrong rows, or indices beyond the views. */
 PLEAT_API pleat_status pleat_plan(const pleat_call* call, const pleat_exec* exec);
 /* Writes state rows: [kv | score + ape[p % R]] (recipe sglang: the raw score). */
 PLEAT_API pleat_status pleat_save_state(const pleat_call* call, const pleat_exec* exec);
@@ -311,7 +317,9 @@ PLEAT_API pleat_status pleat_run(int32_t op, const pleat_call* call, const pleat
 PLEAT_API int32_t pleat_available(int32_t backend);
 
 /* Names the code that would run the call, as NUL-terminated text in buffer[0, size). Refused, with
- * the size that is needed, when the text does not fit; refused as the op when that would be. */
+ * the size that is needed, when the text does not fit; refused as the op when that would be.
+ * cuda: a layout that the special kernel does not know is no reason to refuse a call. The generic
+ * kernel serves it, slower, with the same bytes; the text says which it is, and why. */
 PLEAT_API pleat_status pleat_describe(int32_t op, const pleat_call* call, const pleat_exec* exec,
                                       char* buffer, size_t size);
 

@@ -79,6 +79,12 @@ struct Weights {
 /// A plan in memory that the caller owns: the step's closing tokens in token order, and with policy
 /// tail or a ring the tokens whose state is written. One plan serves every layer of a step that has
 /// the same ratio, overlap, policy and state layout. Opaque; see plan().
+///
+/// A plan of another step: cpu and reference always refuse one for another T, ratio or window, and
+/// in ops that write state for another policy, layout or (tail) rollback; one whose lists are not
+/// this batch's they refuse in checked mode. cuda looks at a plan in checked mode alone, and then
+/// at all of this. What is not looked at is the caller's duty: a plan that does not belong to the
+/// batch gives wrong rows, or indices beyond the views.
 struct PlanView {
   void* data = nullptr;       ///< 64-byte aligned, plan_bytes(capacity) bytes
   std::int64_t capacity = 0;  ///< tokens it has room for
@@ -178,8 +184,10 @@ Status run(Op op, const Call& call, const Exec& exec);
 
 /// Whether this build, on this machine, can run a backend.
 bool available(Backend backend);
-/// Names the code that would run, for instance "cpu/avx512" or "cuda/hca-paged8"; why it was chosen
-/// when the special kernel was not. The status says what is wrong when the call would be refused.
+/// Names the code that would run, for instance "cpu/avx512 2 threads" or "cuda/hca-special, ...";
+/// why it was chosen when the special kernel was not. A layout that the special kernel does not
+/// know is no reason to refuse a call: the generic one serves it, slower, with the same bytes. The
+/// status says what is wrong when the call would be refused.
 Status describe(Op op, const Call& call, const Exec& exec, std::string* text);
 /// The same of csa_step; on cuda also, why two launches were needed, when they are.
 Status describe_csa_step(const Call& main, const Call& indexer, const Exec& exec,
