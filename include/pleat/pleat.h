@@ -66,11 +66,12 @@ enum pleat_recipe {
   PLEAT_SGLANG = 3 /* the state keeps the raw score; the APE is added when pooling */
 };
 
-/* Bytes of one cache row. A page holds the values of all its rows, then all their scales. */
+/* Bytes of one cache row. A page holds the values of all its rows, then all their scales. No format
+ * holds rows of D = 64: only plan, save_state and compress take that geometry. */
 enum pleat_row_format {
-  PLEAT_FP8_MLA = 0,    /* 448 E4M3, 64 bf16 | 7 UE8M0, one 0: 584 bytes at D = 512 */
-  PLEAT_ROW_BF16 = 1,   /* D bf16 */
-  PLEAT_FP8_TENSOR = 2, /* D E4M3 of bf16(x) / fp8_scale[0] */
+  PLEAT_FP8_MLA = 0,    /* 448 E4M3, 64 bf16 | 7 UE8M0, one 0: 584 bytes at D = 512, the least */
+  PLEAT_ROW_BF16 = 1,   /* D >= 256: D bf16 */
+  PLEAT_FP8_TENSOR = 2, /* D >= 256: D E4M3 of bf16(x) / fp8_scale[0] */
   PLEAT_INDEX_FP8 = 3,  /* D = 128: 128 E4M3 | one fp32: 132 bytes */
   PLEAT_INDEX_MXFP4 = 4 /* D = 128: 64 bytes of E2M1 pairs | 4 UE8M0: 68 bytes */
 };
