@@ -33,5 +33,16 @@ endif()
 if(PLEAT_HAVE_CUDA)
   string(APPEND _pleat_pc_libs " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -ldl -lrt")
 endif()
+# How far below the prefix pleat.pc lies is libdir's choice: lib, or, in Debian's /usr,
+# lib/x86_64-linux-gnu. A folder that is absolute stays so.
+cmake_path(ABSOLUTE_PATH CMAKE_INSTALL_LIBDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} NORMALIZE
+           OUTPUT_VARIABLE _pleat_pc_folder)
+cmake_path(APPEND _pleat_pc_folder pkgconfig)
+file(RELATIVE_PATH _pleat_pc_to_prefix ${_pleat_pc_folder} ${CMAKE_INSTALL_PREFIX})
+string(REGEX REPLACE "/$" "" _pleat_pc_to_prefix ${_pleat_pc_to_prefix})
+set(_pleat_pc_libdir "\${prefix}")
+set(_pleat_pc_includedir "\${prefix}")
+cmake_path(APPEND _pleat_pc_libdir ${CMAKE_INSTALL_LIBDIR})
+cmake_path(APPEND _pleat_pc_includedir ${CMAKE_INSTALL_INCLUDEDIR})
 configure_file(cmake/pleat.pc.in ${PROJECT_BINARY_DIR}/pleat.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/pleat.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Run by the test house:installed_consumer: install, then find_package and pkg-config against it.
+# SOURCE is Pleat's, BUILD the build of it that is installed.
 function(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE _status OUTPUT_VARIABLE _out ERROR_VARIABLE _out)
   message(STATUS "${_out}")
@@ -36,3 +37,18 @@ execute_process(COMMAND ${_pkg_config} --cflags --libs --static pleat
 separate_arguments(_flags UNIX_COMMAND "${_flags}")
 run(${CC} -std=c11 ${CONSUMER}/main.c -o ${_scratch}/by_pkg_config ${_flags})
 run(${CMAKE_COMMAND} -E env LD_LIBRARY_PATH=${_prefix}/${LIBDIR} ${_scratch}/by_pkg_config)
+
+# pleat.pc finds its prefix from any depth of libdir. It is made when a tree is configured, so that
+# much of a tree with another libdir will do.
+set(_deep lib/two/words)
+run(${CMAKE_COMMAND} -S ${SOURCE} -B ${_scratch}/deep -G ${GENERATOR} -DPLEAT_CUDA=OFF
+    -DPLEAT_BUILD_TOOLS=OFF -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_INSTALL_LIBDIR=${_deep})
+file(COPY ${_scratch}/deep/pleat.pc DESTINATION ${_prefix}/${_deep}/pkgconfig)
+set(ENV{PKG_CONFIG_PATH} ${_prefix}/${_deep}/pkgconfig)
+execute_process(COMMAND ${_pkg_config} --variable=prefix pleat
+                OUTPUT_VARIABLE _got OUTPUT_STRIP_TRAILING_WHITESPACE)
+file(REAL_PATH "${_got}" _got)
+file(REAL_PATH ${_prefix} _want)
+if(NOT _got STREQUAL _want)
+  message(FATAL_ERROR "pleat.pc in ${_deep}/pkgconfig: expected prefix ${_want}, got ${_got}")
+endif()

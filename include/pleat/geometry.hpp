@@ -40,7 +40,9 @@ constexpr bool is_power_of_two(std::int64_t n) {
   return n > 0 && (n & (n - 1)) == 0;
 }
 
-/// The shapes that the fixed order of operations is defined for.
+/// The shapes that the fixed order of operations is defined for. Not each has a row format: a head
+/// dim of 64 has none, so plan, save_state and compress take it, and the ops that store rows do not
+/// (row_format_fits() in layout.hpp).
 constexpr bool is_valid(const Geometry& g) {
   return is_power_of_two(g.ratio) && g.ratio <= 1024 && is_power_of_two(g.head_dim) &&
          g.head_dim >= kTileChannels && g.head_dim <= 4096 && g.rope_dim > 0 &&

@@ -38,7 +38,8 @@ struct RowLayout {
   }
 };
 
-/// Whether a format can hold rows of this geometry.
+/// Whether a format can hold rows of this geometry. The index formats hold a head dim of 128, bf16
+/// and fp8_tensor one from 256 up, fp8_mla one from 512 up of which 64 are rotated; none holds 64.
 constexpr bool row_format_fits(RowFormat f, const Geometry& g) {
   const std::int32_t nope = g.head_dim - g.rope_dim;
   switch (f) {

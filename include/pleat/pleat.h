@@ -66,11 +66,12 @@ enum pleat_recipe {
   PLEAT_SGLANG = 3 /* the state keeps the raw score; the APE is added when pooling */
 };
 
-/* Bytes of one cache row. A page holds the values of all its rows, then all their scales. */
+/* Bytes of one cache row. A page holds the values of all its rows, then all their scales. No format
+ * holds rows of D = 64: only plan, save_state and compress take that geometry. */
 enum pleat_row_format {
-  PLEAT_FP8_MLA = 0,    /* 448 E4M3, 64 bf16 | 7 UE8M0, one 0: 584 bytes at D = 512 */
-  PLEAT_ROW_BF16 = 1,   /* D bf16 */
-  PLEAT_FP8_TENSOR = 2, /* D E4M3 of bf16(x) / fp8_scale[0] */
+  PLEAT_FP8_MLA = 0,    /* 448 E4M3, 64 bf16 | 7 UE8M0, one 0: 584 bytes at D = 512, the least */
+  PLEAT_ROW_BF16 = 1,   /* D >= 256: D bf16 */
+  PLEAT_FP8_TENSOR = 2, /* D >= 256: D E4M3 of bf16(x) / fp8_scale[0] */
   PLEAT_INDEX_FP8 = 3,  /* D = 128: 128 E4M3 | one fp32: 132 bytes */
   PLEAT_INDEX_MXFP4 = 4 /* D = 128: 64 bytes of E2M1 pairs | 4 UE8M0: 68 bytes */
 };
@@ -109,8 +110,10 @@ enum pleat_op {
 };
 
 /* A view of the caller's memory. Strides are in elements; the last one is 1. All zero: not given.
- * Floating-point views start, and their rows follow, at multiples of 16 bytes; so do the pages of a
- * cache, but those of the index formats at multiples of 4. */
+ *
+ * Multiples of 16 bytes: where a floating-point view starts (fp8_scale: 4) and the strides of its
+ * rows and pages; where a cache starts and the stride of its pages (index formats: 4). Arrays of
+ * integers: of their element. The rows of a cache follow each other without gaps. */
 typedef struct pleat_tensor {
   void* data;    /* may be NULL when the view has no elements or the step no tokens */
   int32_t dtype; /* enum pleat_dtype */
@@ -191,7 +194,8 @@ typedef struct pleat_exec {
   int32_t simd;       /* enum pleat_simd */
   int32_t variant;    /* enum pleat_variant */
   int32_t checked;    /* 1: validate the index arrays before anything is written; else 0 */
-  int32_t chained;    /* 1: cuda, programmatic dependent launch; else 0 */
+  int32_t chained;    /* 1: cuda, programmatic dependent launch: ape and norm may be read while the
+                       * kernel before still runs, which must not write them; else 0 */
   void* stream;       /* cuda: a cudaStream_t; NULL is the default stream */
 } pleat_exec;
 
@@ -281,7 +285,13 @@ PLEAT_API int64_t pleat_plan_bytes(int64_t tokens);
 
 /* Makes call->plan: the step's closing tokens in token order, and the tokens whose state is
  * written. One plan serves every layer of a step with the same ratio, overlap, policy, layout and,
- * with a ring, page_rows. T up to 2^20. */
+ * with a ring, page_rows. T up to 2^20.
+ *
+ * A plan of another step: cpu and reference always refuse one for another T, ratio or window, and
+ * in ops that write state for another policy, layout or (tail) rollback; one whose lists are not
+ * this batch's they refuse when checked. cuda looks at a plan when checked alone, and then at all
+ * of this. What is not looked at is the caller's duty: a plan that does not belong to the batch
+ * gives wrong rows, or indices beyond the views. */
 PLEAT_API pleat_status pleat_plan(const pleat_call* call, const pleat_exec* exec);
 /* Writes state rows: [kv | score + ape[p % R]] (recipe sglang: the raw score). */
 PLEAT_API pleat_status pleat_save_state(const pleat_call* call, const pleat_exec* exec);
@@ -308,7 +318,9 @@ PLEAT_API pleat_status pleat_run(int32_t op, const pleat_call* call, const pleat
 PLEAT_API int32_t pleat_available(int32_t backend);
 
 /* Names the code that would run the call, as NUL-terminated text in buffer[0, size). Refused, with
- * the size that is needed, when the text does not fit; refused as the op when that would be. */
+ * the size that is needed, when the text does not fit; refused as the op when that would be.
+ * cuda: a layout that the special kernel does not know is no reason to refuse a call. The generic
+ * kernel serves it, slower, with the same bytes; the text says which it is, and why. */
 PLEAT_API pleat_status pleat_describe(int32_t op, const pleat_call* call, const pleat_exec* exec,
                                       char* buffer, size_t size);
 
@@ -318,7 +330,9 @@ PLEAT_API pleat_status pleat_describe_csa_step(const pleat_call* main, const ple
 
 /* Fills table, f32 [positions, rope_dim] in host memory, with the model's RoPE: theta 160000, YaRN
  * factor 16 over 65536 positions, beta 32 and 1. sglang: cos, sin interleaved; else all cos, then
- * all sin. */
+ * all sin. Any row stride from rope_dim up is filled, but the ops take a table only at a multiple
+ * of 16 bytes, with a row stride of a multiple of 4 floats: a packed one has that where rope_dim is
+ * a multiple of 4; with rope_dim 2 or 6, for instance, give stride 4 or 8. */
 PLEAT_API pleat_status pleat_build_rope_table(int32_t recipe, const pleat_tensor* table);
 
 /* Version of the library, "major.minor.patch". Static. */

@@ -79,6 +79,12 @@ struct Weights {
 /// A plan in memory that the caller owns: the step's closing tokens in token order, and with policy
 /// tail or a ring the tokens whose state is written. One plan serves every layer of a step that has
 /// the same ratio, overlap, policy and state layout. Opaque; see plan().
+///
+/// A plan of another step: cpu and reference always refuse one for another T, ratio or window, and
+/// in ops that write state for another policy, layout or (tail) rollback; one whose lists are not
+/// this batch's they refuse in checked mode. cuda looks at a plan in checked mode alone, and then
+/// at all of this. What is not looked at is the caller's duty: a plan that does not belong to the
+/// batch gives wrong rows, or indices beyond the views.
 struct PlanView {
   void* data = nullptr;       ///< 64-byte aligned, plan_bytes(capacity) bytes
   std::int64_t capacity = 0;  ///< tokens it has room for
@@ -125,6 +131,8 @@ struct Exec {
   void* stream = nullptr;  ///< cuda: a cudaStream_t; null is the default stream
   /// cuda, sm_90 up: programmatic dependent launch. The kernel may start while its predecessor on
   /// the stream still runs, and waits before the first read of anything a predecessor may write.
+  /// It may read weights.ape and weights.norm before that: no kernel that may then still run, the
+  /// predecessor least of all, writes these two.
   bool chained = false;
 };
 
@@ -176,8 +184,10 @@ Status run(Op op, const Call& call, const Exec& exec);
 
 /// Whether this build, on this machine, can run a backend.
 bool available(Backend backend);
-/// Names the code that would run, for instance "cpu/avx512" or "cuda/hca-paged8"; why it was chosen
-/// when the special kernel was not. The status says what is wrong when the call would be refused.
+/// Names the code that would run, for instance "cpu/avx512 2 threads" or "cuda/hca-special, ...";
+/// why it was chosen when the special kernel was not. A layout that the special kernel does not
+/// know is no reason to refuse a call: the generic one serves it, slower, with the same bytes. The
+/// status says what is wrong when the call would be refused.
 Status describe(Op op, const Call& call, const Exec& exec, std::string* text);
 /// The same of csa_step; on cuda also, why two launches were needed, when they are.
 Status describe_csa_step(const Call& main, const Call& indexer, const Exec& exec,
@@ -185,6 +195,9 @@ Status describe_csa_step(const Call& main, const Call& indexer, const Exec& exec
 
 /// Fills table [positions, rope_dim] f32 with the model's RoPE: theta 160000, YaRN factor 16 over
 /// 65536, beta 32 and 1, no magnitude factor; angle = fp32(position * fp32 frequency). Host memory.
+/// Any row stride from rope_dim up is filled, but the ops take a table only at a multiple of 16
+/// bytes, with a row stride of a multiple of 4 floats: a packed one has that where rope_dim is a
+/// multiple of 4; with rope_dim 2 or 6, for instance, give stride 4 or 8.
 Status build_rope_table(Recipe recipe, const TensorView& table);
 
 const char* name(Backend b);

@@ -28,8 +28,12 @@ constexpr std::int64_t size_of(DType t) {
 }
 
 /// A view of somebody else's memory (host or device, as the call's Exec says): pointer, dtype, up
-/// to three dimensions with strides in elements. A default-constructed view is "not given". Every
-/// offset is computed in 64 bits.
+/// to three dimensions with strides in elements, the last of them 1. A default-constructed view is
+/// "not given". Every offset is computed in 64 bits.
+///
+/// Multiples of 16 bytes: where a floating-point view starts (fp8_scale: 4) and the strides of its
+/// rows and pages; where a cache starts and the stride of its pages (index formats: 4). Arrays of
+/// integers: of their element. The rows of a cache follow each other without gaps.
 struct TensorView {
   void* data = nullptr;
   DType dtype = DType::none;

@@ -2,12 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "numerics/portable.hpp"
-
 #include <cstdint>
 
-/// What checked mode asks of one token by itself, the same on host and device: a few integers in, a
-/// small code out. The words are made on the host (checked.cpp).
+/// What checked mode asks of one token by itself: a few integers in, a small code out. On the host,
+/// whatever the backend: cuda checks copies of the arrays. The words are made in checked.cpp.
 namespace pleat::api {
 
 /// Positions and rows of a plan are 32 bits wide.
@@ -61,13 +59,13 @@ struct TokenIndices {
   std::int64_t kv_slot;     ///< -1 where the op has none
 };
 
-PLEAT_HD bool within(std::int64_t value, std::int64_t limit) {
+inline bool within(std::int64_t value, std::int64_t limit) {
   return value >= 0 && value < limit;
 }
 
 /// The page of a position, or what is wrong with its entry. The request must be in range.
-PLEAT_HD IndexFinding check_page(const IndexLimits& l, std::int32_t request, std::int64_t position,
-                                 std::int64_t* page) {
+inline IndexFinding check_page(const IndexLimits& l, std::int32_t request, std::int64_t position,
+                               std::int64_t* page) {
   const std::int64_t column = l.ring ? 0 : position / l.page_rows;
   if (column >= l.blocks) return {IndexFault::table_column, column, l.blocks, position};
   *page = l.block_table[request * l.table_stride + column];
@@ -76,8 +74,8 @@ PLEAT_HD IndexFinding check_page(const IndexLimits& l, std::int32_t request, std
 }
 
 /// Every page that the window closing at `position` has rows in.
-PLEAT_HD IndexFinding check_window(const IndexLimits& l, std::int32_t request,
-                                   std::int64_t position) {
+inline IndexFinding check_window(const IndexLimits& l, std::int32_t request,
+                                 std::int64_t position) {
   const std::int64_t first = position - l.window + 1;
   std::int64_t at = first < 0 ? 0 : first;
   while (at <= position) {
@@ -90,7 +88,7 @@ PLEAT_HD IndexFinding check_window(const IndexLimits& l, std::int32_t request,
 }
 
 /// What padding holds is never looked at.
-PLEAT_HD IndexFinding check_token(const IndexLimits& l, const TokenIndices& t) {
+inline IndexFinding check_token(const IndexLimits& l, const TokenIndices& t) {
   if (t.state_slot < 0) return {};
   if (!within(t.position, kMaxPosition)) {
     return {IndexFault::position, t.position, kMaxPosition, t.position};
