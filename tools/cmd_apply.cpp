@@ -16,6 +16,7 @@
 #include "tools/commands.hpp"
 #include "tools/error.hpp"
 #include "tools/exec_options.hpp"
+#include "tools/output_file.hpp"
 #include "tools/run_case.hpp"
 
 namespace pleat::tools {
@@ -46,8 +47,11 @@ struct ApplyOptions {
 /// Where each case's result goes: `out` itself, or a file of the case's name in the folder `out`.
 std::vector<fs::path> result_paths(const ApplyOptions& o) {
   const fs::path out = o.out;
+  if (out.empty()) throw fail("--out: expected a file or a folder, got nothing");
   if (o.cases.size() == 1 && !fs::is_directory(out) && out.has_filename()) return {out};
-  fs::create_directories(out);
+  if (fs::exists(out) && !fs::is_directory(out)) {
+    throw fail("--out {}: expected a folder for {} results, got a file", o.out, o.cases.size());
+  }
   std::vector<fs::path> paths;
   std::set<fs::path> seen;
   for (const std::string& c : o.cases) {
@@ -68,6 +72,7 @@ void apply_one(const std::string& path, const fs::path& out, const ApplyOptions&
   const auto start = std::chrono::steady_clock::now();
   const std::string ran = run_case(c, exec, o.with_plan);
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+  make_folder_of("--out " + o.out, out.string());
   write_safetensors(out.string(), take_results(std::move(c)));
   if (o.quiet) return;
   fmt::print("{:<{}}  {:<15} {:<7} {:<11} {:<11} {:>9.2f} ms  {}\n", fs::path(path).stem().string(),

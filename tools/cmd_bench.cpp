@@ -4,14 +4,13 @@
 
 #include <CLI/CLI.hpp>
 #include <array>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 
 #include "tools/bench_suite.hpp"
 #include "tools/commands.hpp"
-#include "tools/error.hpp"
+#include "tools/number_option.hpp"
+#include "tools/output_file.hpp"
 #include "tools/provenance.hpp"
 
 namespace pleat::tools {
@@ -42,15 +41,9 @@ constexpr std::array kSuites{
     BenchSuite{"perf", "the workload table on the GPU", run_perf_suite},
 };
 
-/// Refuses a report that could not be written before time is spent on it.
-void check_writable(const std::string& path) {
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  if (!folder.empty()) std::filesystem::create_directories(folder);
-  if (!std::ofstream(path, std::ios::app)) throw fail("--json {}: cannot write", path);
-}
-
 void bench(const BenchOptions& o) {
-  if (!o.json.empty()) check_writable(o.json);
+  const std::string json_label = "--json " + o.json;
+  if (!o.json.empty()) check_writable(json_label, o.json);
   for (const BenchSuite& suite : kSuites) {
     if (o.suite != suite.name) continue;
     nlohmann::ordered_json report = {
@@ -62,10 +55,8 @@ void bench(const BenchOptions& o) {
                header["compiler"].get<std::string>());
     report.update(suite.run(o));
     if (o.json.empty()) return;
-    std::ofstream out(o.json);
-    out << report.dump(1) << '\n';
-    out.close();
-    if (!out) throw fail("--json {}: cannot write", o.json);
+    make_folder_of(json_label, o.json);
+    write_file(json_label, o.json, [&](std::ostream& out) { out << report.dump(1) << '\n'; });
     return;
   }
 }
@@ -109,7 +100,7 @@ void add_bench(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"best", "scalar", "neon", "avx2", "avx512"}))
       ->capture_default_str();
   command->add_option("--seconds", options->seconds, "Measuring time of each row")
-      ->check(CLI::Range(0.0, 60.0))
+      ->check(number_within(0.0, 60.0))
       ->capture_default_str();
   command->add_option("--json", options->json, "Also write the report to this file")
       ->option_text("FILE");

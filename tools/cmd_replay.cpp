@@ -8,7 +8,6 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -17,6 +16,8 @@
 #include "tools/error.hpp"
 #include "tools/exec_options.hpp"
 #include "tools/names.hpp"
+#include "tools/number_option.hpp"
+#include "tools/output_file.hpp"
 #include "tools/progress.hpp"
 #include "tools/replay.hpp"
 #include "tools/replay_table.hpp"
@@ -25,7 +26,9 @@ namespace pleat::tools {
 namespace {
 
 constexpr const char* kAbout =
-    "Replays a serving trace through the compressor layers of a model, and checks every byte.\n\n"
+    "Replays a serving trace through the compressor layers of a model. Recomputes a sample of the\n"
+    "rows in float64 and judges them, digests all, and looks for bytes that nobody should have\n"
+    "written.\n\n"
     "TRACE gives arrivals and lengths of real requests: Mooncake JSON lines, Azure CSV, or a CSV\n"
     "of arrival ms, input tokens, output tokens. They are batched as serving engines do it "
     "(prompts\n"
@@ -110,23 +113,10 @@ class InterruptScope {
   void (*before_)(int);
 };
 
-void write_json(const std::string& path, const nlohmann::json& json) {
-  std::ofstream out(path);
-  out << json.dump(2) << '\n';
-  out.close();
-  if (!out) throw fail("--json {}: expected a file that can be written", path);
-}
-
-/// Before the work, not after it.
-void check_writable(const std::string& path) {
-  if (!path.empty() && !std::ofstream(path, std::ios::app)) {
-    throw fail("--json {}: expected a file that can be written", path);
-  }
-}
-
 int run(const CommandLine& c) {
   const ReplayOptions options = options_of(c);
-  check_writable(c.json);
+  const std::string json_label = "--json " + c.json;
+  if (!c.json.empty()) check_writable(json_label, c.json);
   const Trace trace = read_trace(c.trace);
   const std::vector<TraceRequest> requests = first_requests(trace, c.requests, c.tokens);
 
@@ -145,7 +135,11 @@ int run(const CommandLine& c) {
 
   const ReplayTitle title{c.trace, name(trace.format), &options};
   fmt::print("{}", replay_table(title, report, isatty(STDOUT_FILENO) == 1));
-  if (!c.json.empty()) write_json(c.json, replay_json(title, report));
+  if (!c.json.empty()) {
+    make_folder_of(json_label, c.json);
+    write_file(json_label, c.json,
+               [&](std::ostream& out) { out << replay_json(title, report).dump(2) << '\n'; });
+  }
   return report.ok() ? 0 : 1;
 }
 
@@ -194,10 +188,10 @@ void add_schedule_options(CLI::App& command, CommandLine& c) {
       ->check(CLI::Range(0, 64))
       ->capture_default_str();
   command.add_option("--reject-rate", s.reject_rate, "Chance that a draft is rejected")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_within(0.0, 1.0))
       ->capture_default_str();
   command.add_option("--step-ms", c.step_ms, "How long a step takes in the trace's time")
-      ->check(CLI::Range(0.001, 1e6))
+      ->check(number_within(0.001, 1e6))
       ->capture_default_str();
   command.add_option("--pad", c.replay.padding, "Decode steps are padded to a multiple of this")
       ->check(CLI::Range(1, 4096))
@@ -206,7 +200,7 @@ void add_schedule_options(CLI::App& command, CommandLine& c) {
       .add_option("--cache-gb", c.cache_gb,
                   "GiB for state and cache of all layers, at most: with less than the traffic "
                   "wants, requests wait")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(number_within(0.0, 1e6))
       ->capture_default_str();
   command.add_option("--requests", c.requests, "Only the first so many requests [all]")
       ->check(CLI::Range(std::int64_t{0}, kUnlimited));
@@ -228,12 +222,16 @@ void add_replay(CLI::App& app, int& exit_code) {
   add_exec_options(*command, c->exec);
   add_model_options(*command, *c);
   add_schedule_options(*command, *c);
-  command->add_option("--sample-rate", c->replay.sample_rate, "Share of rows that are recomputed")
-      ->check(CLI::Range(0.0, 1.0))
+  command
+      ->add_option("--sample-rate", c->replay.sample_rate,
+                   "Share of rows that are recomputed and judged, beside each request's first; "
+                   "0: none")
+      ->check(number_within(0.0, 1.0))
       ->capture_default_str();
   command->add_flag("--no-verify", c->no_verify,
                     "Recompute no rows (the digest is made all the same)");
-  command->add_option("--json", c->json, "Write the figures to this file as well");
+  command->add_option("--json", c->json, "Write the figures to this file as well")
+      ->option_text("FILE");
   command->callback([c, &exit_code] { exit_code = run(*c); });
 }
 

@@ -21,7 +21,8 @@ struct ExecOptions {
   bool checked = false;
 };
 
-/// Adds --backend, --simd, --threads, --variant and --checked, each with its words and default in --help.
+/// Adds --backend, --simd, --threads, --variant and --checked, each with its words and default in
+/// --help.
 void add_exec_options(CLI::App& command, ExecOptions& options);
 
 /// "auto" is cuda where a GPU can be used, else cpu. Throws Error when this build or machine cannot

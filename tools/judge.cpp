@@ -152,9 +152,10 @@ Verdict judge_cache(const Tokens& tokens, const CaseHeader& header, Tensor& want
   const bool ok = d.stray_bytes == 0 && n.further == 0 && rate < kCodeRate &&
                   n.scales <= std::max<std::int64_t>(1, d.rows / kRowsPerScale);
   return {"kv_cache", ok,
-          fmt::format("{} rows, {} of {} codes one quantum off ({:.1e}), {} further, {} scales "
-                      "differ, {} stray bytes",
-                      d.rows, n.one_quantum, n.codes, rate, n.further, n.scales, d.stray_bytes)};
+          fmt::format("{} rows, {} of {} codes differ ({:.1e}), {} of them by more than one "
+                      "quantum, {} scales differ, {} stray bytes",
+                      d.rows, n.one_quantum + n.further, n.codes, rate, n.further, n.scales,
+                      d.stray_bytes)};
 }
 
 }  // namespace

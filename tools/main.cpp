@@ -4,8 +4,11 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
+#include <iostream>
 #include <memory>
 #include <pleat/pleat.hpp>
 #include <string>
@@ -15,6 +18,17 @@
 #include "tools/names.hpp"
 
 namespace {
+
+/// What was printed may still be on its way, and the disk full. Reports it, with exit status 2.
+int after_writing(int exit_code) {
+  errno = 0;
+  std::cout.flush();
+  if (std::cout && std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
+  // not by fmt, which throws where standard error is lost as well
+  std::fprintf(stderr, "pleat: cannot write to standard output: %s\n",
+               errno != 0 ? std::strerror(errno) : "it was cut short");
+  return 2;
+}
 
 /// For instance "pleat 0.1.0 (backends: cpu, reference)".
 std::string version_text() {
@@ -51,11 +65,11 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
+    return after_writing(app.exit(e) == 0 ? 0 : 2);
   } catch (const std::exception& e) {
     std::fflush(stdout);
-    fmt::print(stderr, "pleat: {}\n", e.what());
+    std::fprintf(stderr, "pleat: %s\n", e.what());
     return 2;
   }
-  return exit_code;
+  return after_writing(exit_code);
 }

@@ -113,6 +113,22 @@ void add_verification(Table& table, const ReplayReport& r) {
   }
 }
 
+std::int64_t rows_verified(const ReplayReport& r) {
+  std::int64_t rows = 0;
+  for (const KindReport& k : r.kinds)
+    rows += k.verified.rows;
+  return rows;
+}
+
+/// Says "verified" only where something was.
+std::string verdict_of(const ReplayReport& r) {
+  if (!r.ok()) return "FAILED: the cache does not hold what it should";
+  if (rows_verified(r) == 0) {
+    return r.interrupted ? "interrupted, no rows verified" : "ran to its end, rows not verified";
+  }
+  return r.interrupted ? "interrupted; verified so far" : "verified";
+}
+
 }  // namespace
 
 double percentile(std::vector<double> values, double q) {
@@ -173,10 +189,7 @@ std::string replay_table(const ReplayTitle& title, const ReplayReport& r, bool c
              size_text(r.projection_bytes));
   add_verification(table, r);
   table.line("digest", "{:016x} (rows of {} requests)", r.digest, grouped(r.requests_done));
-  table.verdict(r.ok(), !r.ok()         ? "FAILED: the cache does not hold what it should"
-                        : !r.verify     ? "ran to its end, rows not verified"
-                        : r.interrupted ? "interrupted; verified so far"
-                                        : "verified");
+  table.verdict(r.ok(), verdict_of(r));
   return table.take();
 }
 
@@ -254,6 +267,7 @@ nlohmann::json replay_json(const ReplayTitle& title, const ReplayReport& r) {
           {"projection_bytes", r.projection_bytes},
           {"kinds", std::move(kinds)},
           {"verify", r.verify},
+          {"rows_verified", rows_verified(r)},
           {"changed_requests", r.changed_requests},
           {"stray_bytes", r.stray_bytes},
           {"digest", fmt::format("{:016x}", r.digest)},

@@ -18,6 +18,7 @@
 
 #include "tools/error.hpp"
 #include "tools/file.hpp"
+#include "tools/output_file.hpp"
 
 namespace pleat::tools {
 namespace {
@@ -252,22 +253,14 @@ TensorFile read_safetensors(const std::string& path) {
 void write_safetensors(const std::string& path, const TensorFile& file) {
   const std::string header = header_of(file);
   const std::uint64_t header_bytes = header.size();
-  const std::string partial = path + ".partial";
-  std::ofstream out(partial, std::ios::binary | std::ios::trunc);
-  out.write(reinterpret_cast<const char*>(&header_bytes), kLengthBytes);
-  out.write(header.data(), static_cast<std::streamsize>(header.size()));
-  for (const Tensor& t : file.tensors) {
-    out.write(reinterpret_cast<const char*>(t.bytes.data()),
-              static_cast<std::streamsize>(t.bytes.size()));
-  }
-  out.close();
-  std::error_code error;
-  if (out) std::filesystem::rename(partial, path, error);
-  if (!out || error) {
-    std::error_code ignored;
-    std::filesystem::remove(partial, ignored);
-    throw fail("{}: cannot write{}", path, error ? ": " + error.message() : "");
-  }
+  write_file(path, path, [&](std::ostream& out) {
+    out.write(reinterpret_cast<const char*>(&header_bytes), kLengthBytes);
+    out.write(header.data(), static_cast<std::streamsize>(header.size()));
+    for (const Tensor& t : file.tensors) {
+      out.write(reinterpret_cast<const char*>(t.bytes.data()),
+                static_cast<std::streamsize>(t.bytes.size()));
+    }
+  });
 }
 
 }  // namespace pleat::tools

@@ -216,10 +216,17 @@ TraceRequest parse_csv(const Line& line) {
 
 // -- the file ------------------------------------------------------------------------------------
 
-/// A header names its columns: its first field starts with a letter.
+/// A header names its columns: no field of it has a digit first. A line with a number among its
+/// fields is a request, or meant to be one.
 bool is_header(std::string_view first_line) {
-  return !first_line.empty() && (std::isalpha(static_cast<unsigned char>(first_line[0])) != 0 ||
-                                 first_line[0] == '_' || first_line[0] == '"');
+  if (first_line.front() == '{') return false;
+  bool starts = true;  // a field
+  for (const char c : first_line) {
+    if (starts && std::isdigit(static_cast<unsigned char>(c)) != 0) return false;
+    if (c == ',') starts = true;
+    if (c != ',' && c != ' ' && c != '"' && c != '-' && c != '+' && c != '.') starts = false;
+  }
+  return true;
 }
 
 TraceFormat detect(std::string_view first_line) {

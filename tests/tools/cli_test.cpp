@@ -122,6 +122,47 @@ TEST_F(Cli, BackendsGiveTheSameBytes) {
   }
 }
 
+TEST_F(Cli, NumbersAreNumbers) {
+  std::ofstream(path("t.csv")) << "0,10,3\n";
+  for (const std::string option :
+       {"--sample-rate nan", "--reject-rate nan", "--step-ms inf", "--cache-gb nan"}) {
+    const Outcome out = pleat("replay " + path("t.csv") + " " + option);
+    EXPECT_EQ(out.exit, 2) << option;
+    EXPECT_THAT(out.text, HasSubstr("expected a number in [")) << option;
+  }
+  EXPECT_EQ(pleat("bench --seconds nan").exit, 2);
+}
+
+TEST_F(Cli, NothingVerifiedIsNotVerified) {
+  std::ofstream(path("t.csv")) << "0,300,3\n";
+  const Outcome none = pleat("replay " + path("t.csv") + " --backend cpu --sample-rate 0");
+  EXPECT_EQ(none.exit, 0) << none.text;
+  EXPECT_THAT(none.text, HasSubstr("rows not verified"));
+  const Outcome some = pleat("replay " + path("t.csv") + " --backend cpu");
+  EXPECT_THAT(some.text, testing::ContainsRegex("verdict +verified"));
+}
+
+TEST_F(Cli, RefusedRunsLeaveNoFiles) {
+  std::ofstream(path("bad.csv")) << "0,10\n";
+  EXPECT_EQ(pleat("replay " + path("bad.csv") + " --json " + path("e.json")).exit, 2);
+  EXPECT_FALSE(fs::exists(path("e.json")));
+  EXPECT_EQ(pleat("apply " + path("bad.csv") + " --out " + path("folder/")).exit, 2);
+  EXPECT_FALSE(fs::exists(path("folder")));
+  const Outcome nameless = pleat("apply " + path("bad.csv") + " --out ''");
+  EXPECT_EQ(nameless.exit, 2);
+  EXPECT_THAT(nameless.text, HasSubstr("--out: expected a file or a folder, got nothing"));
+  if (!available(Backend::cuda)) {
+    EXPECT_EQ(pleat("bench --suite perf --json " + path("made/x.json")).exit, 2);
+    EXPECT_FALSE(fs::exists(path("made")));
+  }
+}
+
+TEST_F(Cli, OutputThatIsLostIsAnError) {
+  for (const std::string command : {"--version", "--help", "replay --help"}) {
+    EXPECT_EQ(pleat(command + " >/dev/full").exit, 2) << command;
+  }
+}
+
 TEST_F(Cli, VariantFastIsOfCuda) {
   const std::string file = write_case("a.st");
   const Outcome out =

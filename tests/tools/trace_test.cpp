@@ -27,6 +27,13 @@ std::string error_of(const std::string& text) {
   return "no error";
 }
 
+TEST(Trace, AFirstLineWithNumbersIsNoHeader) {
+  for (const char* first : {"\"0\",\"10\",\"10\"\n", "x0,10,10\n", "ten,10,10\n"}) {
+    EXPECT_THROW(parse_trace(std::string(first) + "5,3,3\n", "t"), Error) << first;
+  }
+  EXPECT_EQ(parse_trace("\"at\",\"in\",\"out\"\n5,3,3\n", "t").requests.size(), 1U);
+}
+
 TEST(Trace, ReadsMooncakeLines) {
   const Trace t = parse_trace(
       "{\"timestamp\": 3000, \"input_length\": 7, \"output_length\": 2, \"hash_ids\": [1, 2]}\n"
@@ -106,7 +113,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadTrace{"-0.5,5,1\n", "t:1: ", "arrival", "-0.5"},
         BadTrace{"1e3,5,1\n", "t:1: ", "arrival", "1e3"},
         BadTrace{"1.,5,1\n", "t:1: ", "arrival", "1."},
-        BadTrace{"nan,5,1\n0,x,1\n", "t:2: ", "input tokens", "x"},
+        BadTrace{"nan,5,1\n0,x,1\n", "t:1: ", "arrival", "nan"},
+        BadTrace{"arrival,input,output\n0,x,1\n", "t:2: ", "input tokens", "x"},
         BadTrace{"1,5,1\n99999999999999999999999,5,1\n", "t:2: ", "arrival", "99999999"},
         BadTrace{"1,99999999999999999999,1\n", "t:1: ", "input tokens", "99999999"},
         BadTrace{"1,1048576,1\n", "t:1: ", "at most 1048576 together", "1048576 + 1"},

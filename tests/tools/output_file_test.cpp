@@ -1,0 +1,117 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/output_file.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <iterator>
+#include <string>
+
+#include "tools/error.hpp"
+
+namespace pleat::tools {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+class OutputFile : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "pleat_output_XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  [[nodiscard]] std::string path(const std::string& name) const { return folder_ / name; }
+  static std::string text_of(const std::string& path) {
+    std::ifstream in(path);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  static void write(const std::string& path, const std::string& text) {
+    write_file("--out", path, [&](std::ostream& out) { out << text; });
+  }
+  [[nodiscard]] std::ptrdiff_t files() const {
+    return std::distance(fs::directory_iterator(folder_), fs::directory_iterator());
+  }
+  static std::string refusal(const std::function<void()>& call) {
+    try {
+      call();
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  }
+
+ private:
+  fs::path folder_;
+};
+
+TEST_F(OutputFile, IsMadeWithItsFoldersAndReplaced) {
+  EXPECT_THAT(refusal([&] { write(path("a/b/c"), "one"); }), HasSubstr("No such file"));
+  make_folder_of("--out", path("a/b/c"));
+  write(path("a/b/c"), "one");
+  EXPECT_EQ(text_of(path("a/b/c")), "one");
+  fs::permissions(path("a/b/c"), fs::perms::owner_read | fs::perms::owner_write);
+  write(path("a/b/c"), "two");
+  EXPECT_EQ(text_of(path("a/b/c")), "two");
+  EXPECT_EQ(fs::status(path("a/b/c")).permissions(),
+            fs::perms::owner_read | fs::perms::owner_write);
+  EXPECT_EQ(std::distance(fs::directory_iterator(path("a/b")), fs::directory_iterator()), 1);
+}
+
+TEST_F(OutputFile, FollowsLinksAlsoToNothingYet) {
+  fs::create_symlink("real", path("link"));
+  write(path("link"), "one");
+  EXPECT_TRUE(fs::is_symlink(path("link")));
+  EXPECT_EQ(text_of(path("real")), "one");
+  write(path("link"), "two");
+  EXPECT_TRUE(fs::is_symlink(path("link")));
+  EXPECT_EQ(text_of(path("real")), "two");
+}
+
+TEST_F(OutputFile, WritesToAPipeAsItIs) {
+  ASSERT_EQ(mkfifo(path("pipe").c_str(), 0600), 0);
+  auto read = std::async(std::launch::async, [&] { return text_of(path("pipe")); });
+  write(path("pipe"), "through");
+  EXPECT_EQ(read.get(), "through");
+  EXPECT_TRUE(fs::is_fifo(path("pipe")));
+}
+
+TEST_F(OutputFile, LeavesWhatWasThereWhenWritingFails) {
+  write(path("a"), "old");
+  EXPECT_THROW(write_file("--out", path("a"),
+                          [](std::ostream& out) {
+                            out << "new";
+                            throw fail("no more");
+                          }),
+               Error);
+  EXPECT_EQ(text_of(path("a")), "old");
+  EXPECT_EQ(refusal([&] {
+              write_file("--out", path("a"), [](std::ostream& out) { out.setstate(out.badbit); });
+            }).substr(0, 19),
+            "--out: cannot write");
+  EXPECT_EQ(text_of(path("a")), "old");
+  EXPECT_EQ(files(), 1);
+}
+
+TEST_F(OutputFile, IsRefusedBeforeTheWorkAndNothingIsMade) {
+  write(path("file"), "");
+  EXPECT_THAT(refusal([&] { check_writable("--json", ""); }), HasSubstr("the name of a file"));
+  EXPECT_THAT(refusal([&] { check_writable("--json", path("")); }), HasSubstr("got a folder"));
+  EXPECT_THAT(refusal([&] { check_writable("--json", path("file/x")); }), HasSubstr("no folder"));
+  EXPECT_EQ(refusal([&] { check_writable("--json", path("new/folder/x")); }), "");
+  EXPECT_EQ(refusal([&] { check_writable("--json", path("file")); }), "");
+  EXPECT_EQ(refusal([&] { check_writable("--json", "/dev/null"); }), "");
+  EXPECT_EQ(files(), 1);
+}
+
+}  // namespace
+}  // namespace pleat::tools

@@ -1,0 +1,110 @@
+// SPDX-FileCopyrightText: 2026 The Pleat authors
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/output_file.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "tools/error.hpp"
+
+namespace pleat::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Where a path leads, also a link to nothing yet.
+fs::path target_of(const fs::path& path) {
+  std::error_code ignored;
+  fs::path at = path;
+  for (int links = 0; links < 40 && fs::is_symlink(fs::symlink_status(at, ignored)); ++links) {
+    const fs::path to = fs::read_symlink(at, ignored);
+    at = to.is_absolute() ? to : at.parent_path() / to;
+  }
+  return at;
+}
+
+Error cannot_write(const std::string& label, const std::string& reason) {
+  return fail("{}: cannot write: {}", label, reason);
+}
+
+void refuse_no_file(const std::string& label, const fs::path& target) {
+  if (target.empty()) throw fail("{}: expected the name of a file, got none", label);
+  std::error_code ignored;
+  if (!target.has_filename() || fs::is_directory(target, ignored)) {
+    throw fail("{}: expected a file, got a folder", label);
+  }
+}
+
+/// What a file made anew may be read and written by.
+fs::perms permissions_of(const fs::path& target) {
+  std::error_code error;
+  const fs::file_status there = fs::status(target, error);
+  if (fs::exists(there)) return there.permissions();
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  return static_cast<fs::perms>(0666U & ~mask);
+}
+
+void write_in_place(const std::string& label, const fs::path& target,
+                    const std::function<void(std::ostream&)>& write) {
+  errno = 0;
+  std::ofstream out(target, std::ios::binary);
+  if (out) write(out);
+  out.close();
+  if (!out) throw cannot_write(label, std::strerror(errno));
+}
+
+}  // namespace
+
+void check_writable(const std::string& label, const std::string& path) {
+  const fs::path target = target_of(path);
+  refuse_no_file(label, target);
+  std::error_code ignored;
+  // The nearest that is there: the file, or a folder that it, or its folder, would be made in.
+  fs::path there = fs::absolute(target);
+  while (!fs::exists(there, ignored) && there.has_relative_path())
+    there = there.parent_path();
+  if (there != fs::absolute(target) && !fs::is_directory(there, ignored)) {
+    throw cannot_write(label, there.string() + " is no folder");
+  }
+  if (::access(there.c_str(), W_OK) != 0) throw cannot_write(label, std::strerror(errno));
+}
+
+void make_folder_of(const std::string& label, const std::string& path) {
+  const fs::path folder = target_of(path).parent_path();
+  std::error_code error;
+  if (!folder.empty()) fs::create_directories(folder, error);
+  if (error) throw cannot_write(label, error.message());
+}
+
+void write_file(const std::string& label, const std::string& path,
+                const std::function<void(std::ostream&)>& write) {
+  const fs::path target = target_of(path);
+  refuse_no_file(label, target);
+  std::error_code error;
+  if (fs::exists(target, error) && !fs::is_regular_file(target, error)) {
+    write_in_place(label, target, write);
+    return;
+  }
+  std::string temporary = target.string() + ".XXXXXX";
+  const int file = ::mkstemp(temporary.data());
+  if (file < 0) throw cannot_write(label, std::strerror(errno));
+  ::close(file);
+  try {
+    write_in_place(label, temporary, write);
+    fs::permissions(temporary, permissions_of(target), error);
+    if (!error) fs::rename(temporary, target, error);
+    if (error) throw cannot_write(label, error.message());
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+}
+
+}  // namespace pleat::tools
