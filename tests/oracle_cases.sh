@@ -71,10 +71,10 @@ for seed in "${seeds[@]}"; do
     echo "seed $seed, cuda --variant fast:"
     said=$("$python" "$here/oracle_judge.py" "$oracle" judge "$cases" "$out") || true
     tail -n 1 <<<"$said"
-    [ "$(grep -c '^  FAIL' <<<"$said")" -le 1 ] && grep -q 'cases judged ok' <<<"$said" || {
-      grep '^  FAIL' <<<"$said"
+    grep '^  FAIL' <<<"$said" || true
+    if [ "$(grep -c '^  FAIL' <<<"$said")" -gt 1 ] || ! grep -q 'cases judged ok' <<<"$said"; then
       failed=1
-    }
+    fi
   fi
   rm -rf "$cases"
 done
