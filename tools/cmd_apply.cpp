@@ -117,6 +117,7 @@ void add_apply(CLI::App& app, int& exit_code) {
           "--out", options->out,
           "Result file; with several cases, or when it ends in '/', a folder that gets one "
           "file per case, of the case's name")
+      ->option_text("FILE")
       ->required();
   add_exec_options(*command, options->exec);
   command->add_flag("--with-plan", options->with_plan,
