@@ -11,7 +11,8 @@
 
 namespace pleat::tools {
 
-/// What the user asks of a suite; empty lists mean all that it has.
+/// What the user asks of a suite; empty lists mean all that it has. Suite perf looks at `rows`
+/// alone, suite cpu at all else.
 struct BenchOptions {
   std::string suite = "cpu";
   std::vector<std::string> geometries;

@@ -48,8 +48,10 @@ struct ApplyOptions {
 std::vector<fs::path> result_paths(const ApplyOptions& o) {
   const fs::path out = o.out;
   if (out.empty()) throw fail("--out: expected a file or a folder, got nothing");
-  if (o.cases.size() == 1 && !fs::is_directory(out) && out.has_filename()) return {out};
-  if (fs::exists(out) && !fs::is_directory(out)) {
+  std::error_code ignored;  // what cannot be looked at cannot be written either, and is told then
+  const bool folder = fs::is_directory(out, ignored);
+  if (o.cases.size() == 1 && !folder && out.has_filename()) return {out};
+  if (fs::exists(out, ignored) && !folder) {
     throw fail("--out {}: expected a folder for {} results, got a file", o.out, o.cases.size());
   }
   std::vector<fs::path> paths;
@@ -72,8 +74,9 @@ void apply_one(const std::string& path, const fs::path& out, const ApplyOptions&
   const auto start = std::chrono::steady_clock::now();
   const std::string ran = run_case(c, exec, o.with_plan);
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-  make_folder_of("--out " + o.out, out.string());
-  write_safetensors(out.string(), take_results(std::move(c)));
+  const std::string label = "--out " + out.string();
+  make_folder_of(label, out.string());
+  write_safetensors(out.string(), take_results(std::move(c)), label);
   if (o.quiet) return;
   fmt::print("{:<{}}  {:<15} {:<7} {:<11} {:<11} {:>9.2f} ms  {}\n", fs::path(path).stem().string(),
              width, name(header.op), header.geometry, name(header.compressor.recipe),
@@ -114,6 +117,7 @@ void add_apply(CLI::App& app, int& exit_code) {
           "--out", options->out,
           "Result file; with several cases, or when it ends in '/', a folder that gets one "
           "file per case, of the case's name")
+      ->option_text("FILE")
       ->required();
   add_exec_options(*command, options->exec);
   command->add_flag("--with-plan", options->with_plan,

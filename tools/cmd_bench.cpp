@@ -6,9 +6,12 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "cpu/thread_pool.hpp"
 #include "tools/bench_suite.hpp"
 #include "tools/commands.hpp"
+#include "tools/error.hpp"
 #include "tools/number_option.hpp"
 #include "tools/output_file.hpp"
 #include "tools/provenance.hpp"
@@ -40,6 +43,19 @@ constexpr std::array kSuites{
     BenchSuite{"cpu", "each op and geometry on the CPU", run_cpu_suite},
     BenchSuite{"perf", "the workload table on the GPU", run_perf_suite},
 };
+
+/// An option that the suite has no use for would be passed over in silence: refused instead.
+void refuse_options_of_others(const CLI::App& command, const std::string& suite) {
+  using Names = std::vector<const char*>;
+  const Names of_cpu = {"--geometry", "--op",   "--windows", "--recipe",
+                        "--threads",  "--simd", "--seconds"};
+  const Names of_perf = {"--row"};
+  for (const char* option : suite == "cpu" ? of_perf : of_cpu) {
+    if (command.count(option) == 0) continue;
+    throw fail("{}: expected with --suite {} alone, got it with --suite {}", option,
+               suite == "cpu" ? "perf" : "cpu", suite);
+  }
+}
 
 void bench(const BenchOptions& o) {
   const std::string json_label = "--json " + o.json;
@@ -94,7 +110,7 @@ void add_bench(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"deepseek", "vllm", "vllm_triton", "sglang"}))
       ->capture_default_str();
   command->add_option("--threads", options->exec.threads, "Threads; 0 is one per core")
-      ->check(CLI::Range(0, 256))
+      ->check(CLI::Range(0, cpu::kMaxThreads))
       ->capture_default_str();
   command->add_option("--simd", options->exec.simd, "SIMD target; best is the widest there is")
       ->check(CLI::IsMember({"best", "scalar", "neon", "avx2", "avx512"}))
@@ -108,7 +124,8 @@ void add_bench(CLI::App& app, int& exit_code) {
       ->add_option("--commit", options->commit,
                    "Commit to put into the report; by default what git says here")
       ->option_text("TEXT");
-  command->callback([options, &exit_code] {
+  command->callback([options, command, &exit_code] {
+    refuse_options_of_others(*command, options->suite);
     bench(*options);
     exit_code = 0;
   });

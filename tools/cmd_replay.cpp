@@ -26,9 +26,14 @@ namespace pleat::tools {
 namespace {
 
 constexpr const char* kAbout =
-    "Replays a serving trace through the compressor layers of a model. Recomputes a sample of the\n"
-    "rows in float64 and judges them, digests all, and looks for bytes that nobody should have\n"
-    "written.\n\n"
+    "Replays a serving trace through the compressor layers of a model and judges what they "
+    "left.\n\n"
+    "Each request's first row in every layer and a sample of the others (--sample-rate, 1 % "
+    "unless\n"
+    "said otherwise) are recomputed in float64 and judged, by kind of layer: no code may be more\n"
+    "than one quantum off, except where float32 cannot tell the values apart, less than 0.2 % of\n"
+    "all may be one off, and one scale may differ, or one for every 200 judged rows. All rows go\n"
+    "into the digest. Neither rows that are final nor bytes that no row owns may change.\n\n"
     "TRACE gives arrivals and lengths of real requests: Mooncake JSON lines, Azure CSV, or a CSV\n"
     "of arrival ms, input tokens, output tokens. They are batched as serving engines do it "
     "(prompts\n"
@@ -41,7 +46,8 @@ constexpr const char* kAbout =
     "On a GPU, events time the ops; its L2 may still hold projections, as after an engine's own.";
 
 constexpr const char* kExample =
-    "Exit status: 0 verified (after Ctrl-C: so far), 1 verification failed, 2 could not run.\n\n"
+    "Exit status: 0 nothing wrong was found (the verdict says whether rows were verified),\n"
+    "1 verification failed, 2 could not run.\n\n"
     "Example:\n"
     "  pleat replay data/mooncake_excerpt.jsonl\n"
     "  pleat replay trace.csv --model flash --token-budget 4096 --drafts 3 --reject-rate 0.4 \\\n"
@@ -149,14 +155,17 @@ void add_model_options(CLI::App& command, CommandLine& c) {
                                    "indexer) or pro (31, 30, 30)");
   model->check(CLI::IsMember({"flash", "pro"}));
   command.add_option("--layers", c.layers, "Layers by kind, instead of a model")
+      ->option_text("LIST")
       ->capture_default_str()
       ->excludes(model);
   command.add_option("--recipe", c.recipe, "Whose roundings: deepseek, vllm, vllm_triton, sglang")
       ->check(CLI::IsMember({"deepseek", "vllm", "vllm_triton", "sglang"}))
       ->capture_default_str();
-  command.add_option("--row-format", c.row_format,
-                     "Row formats by kind, as in hca=bf16,indexer=index_mxfp4 [fp8_mla, fp8_mla "
-                     "and index_fp8; recipe deepseek: index_mxfp4]");
+  command
+      .add_option("--row-format", c.row_format,
+                  "Row formats by kind, as in hca=bf16,indexer=index_mxfp4 [fp8_mla, fp8_mla and "
+                  "index_fp8; recipe deepseek: index_mxfp4]")
+      ->option_text("LIST");
   command.add_option("--proj-dtype", c.projection, "Projections: fp32 or bf16")
       ->check(CLI::IsMember({"fp32", "bf16"}))
       ->capture_default_str();
@@ -225,7 +234,7 @@ void add_replay(CLI::App& app, int& exit_code) {
   command
       ->add_option("--sample-rate", c->replay.sample_rate,
                    "Share of rows that are recomputed and judged, beside each request's first; "
-                   "0: none")
+                   "0: none, not even those")
       ->check(number_within(0.0, 1.0))
       ->capture_default_str();
   command->add_flag("--no-verify", c->no_verify,

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cpu/thread_pool.hpp"
 #include "tools/error.hpp"
 #include "tools/file.hpp"
 #include "tools/names.hpp"
@@ -25,7 +26,7 @@ void add_exec_options(CLI::App& command, ExecOptions& options) {
   command
       .add_option("--threads", options.threads,
                   "Threads of the cpu backend; 0 is one per core. The bytes do not depend on it")
-      ->check(CLI::Range(0, 4096))
+      ->check(CLI::Range(0, cpu::kMaxThreads))
       ->capture_default_str();
   command
       .add_option("--variant", options.variant,

@@ -12,8 +12,10 @@
 #include <memory>
 #include <pleat/pleat.hpp>
 #include <string>
+#include <vector>
 
 #include "tools/commands.hpp"
+#include "tools/file.hpp"
 #include "tools/help.hpp"
 #include "tools/names.hpp"
 
@@ -64,6 +66,14 @@ int main(int argc, char** argv) {
   pleat::tools::add_bench(app, exit_code);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& e) {
+    // CLI11 asks for a command before it looks at the words that it could not place.
+    const std::vector<std::string> unknown = app.remaining();
+    if (unknown.empty()) return after_writing(app.exit(e) == 0 ? 0 : 2);
+    std::fprintf(stderr, "pleat: expected replay, apply, verify, inspect or bench, got %s\n%s",
+                 pleat::tools::in_quotes(unknown.front()).c_str(),
+                 "Run with --help for more information.\n");
+    return 2;
   } catch (const CLI::ParseError& e) {
     return after_writing(app.exit(e) == 0 ? 0 : 2);
   } catch (const std::exception& e) {

@@ -34,7 +34,11 @@ std::int64_t total_bytes(const std::vector<PageRules>& rules, const std::vector<
   return bytes;
 }
 
-constexpr double kGiB = 1073741824.0;
+/// In a unit that shows how far it is from the other one, and in that of the option.
+std::string size_text(std::int64_t bytes) {
+  const auto b = static_cast<double>(bytes);
+  return fmt::format("{:.1f} MiB ({:.3g} GiB)", b / 1048576.0, b / 1073741824.0);
+}
 
 }  // namespace
 
@@ -66,10 +70,9 @@ PoolPlan plan_pools(const std::vector<TraceRequest>& requests, const ScheduleOpt
   const std::int64_t least = total_bytes(low, page);
   if (least > max_bytes) {
     throw fail(
-        "--cache-gb: expected at least {:.2f} GiB for state and cache of the longest request ({} "
-        "tokens) in {} layers, got {:.2f}",
-        static_cast<double>(least) / kGiB, longest, model.layers.size(),
-        static_cast<double>(max_bytes) / kGiB);
+        "--cache-gb: expected at least {} for state and cache of the longest request ({} tokens) "
+        "in {} layers, got {}",
+        size_text(least), longest, model.layers.size(), size_text(max_bytes));
   }
   const double share = static_cast<double>(max_bytes - least) / static_cast<double>(wanted - least);
   const auto between = [share](std::int64_t from, std::int64_t to) {

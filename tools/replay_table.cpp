@@ -93,9 +93,16 @@ void add_kinds(Table& table, const ReplayReport& r) {
   }
 }
 
+std::int64_t rows_verified(const ReplayReport& r) {
+  std::int64_t rows = 0;
+  for (const KindReport& k : r.kinds)
+    rows += k.verified.rows;
+  return rows;
+}
+
 void add_verification(Table& table, const ReplayReport& r) {
   for (const KindReport& k : r.kinds) {
-    if (!r.verify) break;
+    if (rows_verified(r) == 0) break;
     table.line("verified",
                "{:<8} {:>9} rows, {:>11} codes: {} off by one ({:.1e}), {} further, {} "
                "scales differ",
@@ -111,13 +118,6 @@ void add_verification(Table& table, const ReplayReport& r) {
   if (r.stray_bytes > 0) {
     table.line("", "{} bytes written that no row owns", grouped(r.stray_bytes));
   }
-}
-
-std::int64_t rows_verified(const ReplayReport& r) {
-  std::int64_t rows = 0;
-  for (const KindReport& k : r.kinds)
-    rows += k.verified.rows;
-  return rows;
 }
 
 /// Says "verified" only where something was.
@@ -268,6 +268,7 @@ nlohmann::json replay_json(const ReplayTitle& title, const ReplayReport& r) {
           {"kinds", std::move(kinds)},
           {"verify", r.verify},
           {"rows_verified", rows_verified(r)},
+          {"verdict", verdict_of(r)},
           {"changed_requests", r.changed_requests},
           {"stray_bytes", r.stray_bytes},
           {"digest", fmt::format("{:016x}", r.digest)},

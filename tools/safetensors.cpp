@@ -250,10 +250,10 @@ TensorFile read_safetensors(const std::string& path) {
   return parse_safetensors(read_file(path), path);
 }
 
-void write_safetensors(const std::string& path, const TensorFile& file) {
+void write_safetensors(const std::string& path, const TensorFile& file, const std::string& label) {
   const std::string header = header_of(file);
   const std::uint64_t header_bytes = header.size();
-  write_file(path, path, [&](std::ostream& out) {
+  write_file(label.empty() ? path : label, path, [&](std::ostream& out) {
     out.write(reinterpret_cast<const char*>(&header_bytes), kLengthBytes);
     out.write(header.data(), static_cast<std::streamsize>(header.size()));
     for (const Tensor& t : file.tensors) {

@@ -61,8 +61,9 @@ struct TensorFile {
 TensorFile parse_safetensors(std::span<const std::uint8_t> file, std::string_view label);
 TensorFile read_safetensors(const std::string& path);
 
-/// Throws Error when the file cannot be written; then nothing stands at `path` that was not there
-/// before (the bytes go to a neighbour that is renamed at the end).
-void write_safetensors(const std::string& path, const TensorFile& file);
+/// Throws Error, which begins with `label` or else the path, when the file cannot be written; then
+/// nothing stands at `path` that was not there before (see write_file).
+void write_safetensors(const std::string& path, const TensorFile& file,
+                       const std::string& label = "");
 
 }  // namespace pleat::tools

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "support/small_case.hpp"
 #include "tools/safetensors.hpp"
@@ -98,6 +99,39 @@ TEST_F(Cli, WrongArgumentsExitWithTwo) {
     EXPECT_EQ(out.exit, 2) << arguments << ": " << out.text;
     EXPECT_FALSE(out.text.empty()) << arguments;
   }
+}
+
+TEST_F(Cli, RefusalsNameTheOptionAndWhatCame) {
+  std::ofstream(path("t.csv")) << "0,300,3\n";
+  const std::string trace = path("t.csv");
+  const std::string file = write_case("a.st");
+  const std::string long_name(300, 'a');
+  const std::array<std::pair<std::string, std::string>, 10> refused{
+      {{"fold", "expected replay, apply, verify, inspect or bench, got \"fold\""},
+       {"--folds", "got \"--folds\""},
+       {"replay " + trace + " --threads 257", "--threads: Value 257 not in range"},
+       {"replay " + trace + " --backend cpu --cache-gb 0.001", "MiB (0.001 GiB)"},
+       {"apply " + file + " --out " + trace + "/r.st", "--out " + trace + "/r.st: cannot write"},
+       {"apply " + file + " --out " + path(long_name), "cannot write: File name too long"},
+       {"bench --row hca", "--row: expected with --suite perf alone, got it with --suite cpu"},
+       {"bench --suite perf --geometry hca", "--geometry: expected with --suite cpu alone"},
+       {"bench --suite perf --seconds 1", "--seconds: expected with --suite cpu alone"},
+       {"bench --threads 257", "--threads: Value 257 not in range"}}};
+  for (const auto& [arguments, words] : refused) {
+    const Outcome out = pleat(arguments);
+    EXPECT_EQ(out.exit, 2) << arguments << ": " << out.text;
+    EXPECT_THAT(out.text, HasSubstr(words)) << arguments;
+  }
+}
+
+TEST_F(Cli, ApplyFollowsLinksAndLeavesNeighboursAlone) {
+  const std::string file = write_case("a.st");
+  std::ofstream(path("r.st.partial")) << "mine";
+  fs::create_symlink("r.st", path("link.st"));
+  ASSERT_EQ(pleat("apply " + file + " --out " + path("link.st")).exit, 0);
+  EXPECT_TRUE(fs::is_symlink(path("link.st")));
+  EXPECT_TRUE(fs::is_regular_file(path("r.st")));
+  EXPECT_EQ(fs::file_size(path("r.st.partial")), 4U);
 }
 
 TEST_F(Cli, BackendsGiveTheSameBytes) {

@@ -2,11 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/judge.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "support/small_case.hpp"
 #include "tools/error.hpp"
@@ -32,9 +35,8 @@ Tensor copy_of(const Tensor& t, const std::string& name) {
   return c;
 }
 
-/// Whether a result that `spoil` has changed is judged ok, by a case that expects what the
-/// reference gives.
-bool judged_ok(const SmallCase& shape, const std::function<void(TensorFile&)>& spoil) {
+/// What a case that expects what the reference gives says of a result that `spoil` has changed.
+std::vector<Verdict> judged(const SmallCase& shape, const std::function<void(TensorFile&)>& spoil) {
   TensorFile file = make_small_case(shape);
   for (const Tensor& t : result_of(shape).tensors) {
     if (t.name == "compressed") {
@@ -50,10 +52,12 @@ bool judged_ok(const SmallCase& shape, const std::function<void(TensorFile&)>& s
   Case expected = make_case(std::move(file), "x.st");
   TensorFile result = result_of(shape);
   spoil(result);
-  for (const Verdict& v : judge(expected, result, "result")) {
-    if (!v.ok) return false;
-  }
-  return true;
+  return judge(expected, result, "result");
+}
+
+bool judged_ok(const SmallCase& shape, const std::function<void(TensorFile&)>& spoil) {
+  const std::vector<Verdict> all = judged(shape, spoil);
+  return std::all_of(all.begin(), all.end(), [](const Verdict& v) { return v.ok; });
 }
 
 SmallCase shape_of(Op op) {
@@ -88,6 +92,17 @@ TEST(Judge, ACodeMayBeOneQuantumOffAndNoFurther) {
     for (int i = 0; i < 64; ++i)
       written_row(f)[i] ^= 1;  // too many of them
   }));
+}
+
+TEST(Judge, GivesOneCountOfCodesAndItsRate) {
+  const auto verdicts = judged(shape_of(Op::compress_store), [](TensorFile& f) {
+    written_row(f)[0] ^= 1;
+    written_row(f)[1] += 2;
+  });
+  ASSERT_EQ(verdicts.size(), 1U);
+  EXPECT_THAT(verdicts[0].text,
+              testing::HasSubstr("2 of 2048 codes differ (9.8e-04), 1 of them by more than one "
+                                 "quantum, 0 scales differ"));
 }
 
 TEST(Judge, NoStrayByte) {

@@ -414,6 +414,7 @@ TEST(Replay, TableAndJsonSayTheSame) {
   EXPECT_EQ(json.at("tokens"), r.tokens);
   EXPECT_EQ(json.at("kinds").size(), 3U);
   EXPECT_TRUE(json.at("ok").get<bool>());
+  EXPECT_EQ(json.at("verdict"), "verified");
   EXPECT_THAT(table, HasSubstr(json.at("digest").get<std::string>()));
   EXPECT_THAT(table, HasSubstr("verdict       verified\n"));
   EXPECT_THAT(table, ::testing::Not(HasSubstr("\033"))) << "no colour unless asked for";
