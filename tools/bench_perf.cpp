@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <string_view>
 
 #include "tools/bench_suite.hpp"
 #include "tools/error.hpp"
@@ -44,11 +45,26 @@ bool weighs_scores(const PerfRow& row) {
   return row.op != Op::plan && row.op != Op::norm_rope_store && row.op != Op::save_state;
 }
 
-bool is_asked(const PerfRow& row, const std::vector<std::string>& names) {
-  const std::string name = row.name;
-  return names.empty() || std::any_of(names.begin(), names.end(), [&](const std::string& part) {
-           return name.find(part) != std::string::npos;
+bool is_part_of(const std::string& part, const PerfRow& row) {
+  return std::string_view(row.name).find(part) != std::string_view::npos;
+}
+
+bool is_asked(const PerfRow& row, const std::vector<std::string>& parts) {
+  return parts.empty() || std::any_of(parts.begin(), parts.end(), [&](const std::string& part) {
+           return is_part_of(part, row);
          });
+}
+
+/// A word that no row's name holds is a mistake, not a wish for an empty report.
+void refuse_what_no_row_holds(const std::vector<std::string>& parts) {
+  const std::vector<PerfRow>& rows = perf_rows();
+  for (const std::string& part : parts) {
+    if (std::none_of(rows.begin(), rows.end(),
+                     [&](const auto& r) { return is_part_of(part, r); })) {
+      throw fail("--row: expected part of a row's name, such as '{}', got '{}'", rows[0].name,
+                 part);
+    }
+  }
 }
 
 /// Policy all may take as long as the same step with policy tail, which was measured `before`, and
@@ -111,6 +127,7 @@ nlohmann::ordered_json measure_row(const PerfRow& row, const nlohmann::ordered_j
 }  // namespace
 
 nlohmann::ordered_json run_perf_suite(const BenchOptions& options) {
+  refuse_what_no_row_holds(options.rows);
   if (!available(Backend::cuda)) throw fail("--suite perf: there is no usable CUDA device");
   nlohmann::ordered_json report = {{"device", device_json()},
                                    {"read_tb_per_s", measure_read_bandwidth()},

@@ -67,14 +67,13 @@ std::vector<fs::path> result_paths(const ApplyOptions& o) {
 
 void apply_one(const std::string& path, const fs::path& out, const ApplyOptions& o,
                const Exec& exec, std::size_t width) {
-  std::error_code ignored;
-  if (fs::equivalent(path, out, ignored)) throw fail("{}: --out would overwrite the case", path);
+  const std::string label = "--out " + out.string();
+  refuse_input(label, out.string(), path, "the case");
   Case c = read_case(path);
   const CaseHeader header = c.header;
   const auto start = std::chrono::steady_clock::now();
   const std::string ran = run_case(c, exec, o.with_plan);
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-  const std::string label = "--out " + out.string();
   make_folder_of(label, out.string());
   write_safetensors(out.string(), take_results(std::move(c)), label);
   if (o.quiet) return;

@@ -19,6 +19,7 @@
 #include "tools/number_option.hpp"
 #include "tools/output_file.hpp"
 #include "tools/progress.hpp"
+#include "tools/provenance.hpp"
 #include "tools/replay.hpp"
 #include "tools/replay_table.hpp"
 
@@ -65,6 +66,7 @@ struct CommandLine {
   std::string policy;
   std::string op = "step";
   std::string json;
+  std::string commit;
   double step_ms = 30;
   double cache_gb = 6;
   std::int64_t requests = 0;
@@ -122,7 +124,10 @@ class InterruptScope {
 int run(const CommandLine& c) {
   const ReplayOptions options = options_of(c);
   const std::string json_label = "--json " + c.json;
-  if (!c.json.empty()) check_writable(json_label, c.json);
+  if (!c.json.empty()) {
+    refuse_input(json_label, c.json, c.trace, "the trace");
+    check_writable(json_label, c.json);
+  }
   const Trace trace = read_trace(c.trace);
   const std::vector<TraceRequest> requests = first_requests(trace, c.requests, c.tokens);
 
@@ -143,8 +148,9 @@ int run(const CommandLine& c) {
   fmt::print("{}", replay_table(title, report, isatty(STDOUT_FILENO) == 1));
   if (!c.json.empty()) {
     make_folder_of(json_label, c.json);
-    write_file(json_label, c.json,
-               [&](std::ostream& out) { out << replay_json(title, report).dump(2) << '\n'; });
+    nlohmann::json json = replay_json(title, report);
+    json["header"] = provenance(c.commit);
+    write_file(json_label, c.json, [&](std::ostream& out) { out << json.dump(2) << '\n'; });
   }
   return report.ok() ? 0 : 1;
 }
@@ -241,6 +247,10 @@ void add_replay(CLI::App& app, int& exit_code) {
                     "Recompute no rows (the digest is made all the same)");
   command->add_option("--json", c->json, "Write the figures to this file as well")
       ->option_text("FILE");
+  command
+      ->add_option("--commit", c->commit,
+                   "Commit to put into that file; by default what git says here")
+      ->option_text("TEXT");
   command->callback([c, &exit_code] { exit_code = run(*c); });
 }
 

@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "tools/error.hpp"
 
@@ -51,6 +53,38 @@ fs::perms permissions_of(const fs::path& target) {
   return static_cast<fs::perms>(0666U & ~mask);
 }
 
+volatile std::sig_atomic_t put_off = 0;
+
+void remember(int signal) {
+  put_off = signal;
+}
+
+/// Puts off the signals by which a user ends the program until what is begun is done. By handlers,
+/// as a mask is one thread's, and any thread may be given the signal.
+class SignalsPutOff {
+ public:
+  SignalsPutOff() {
+    struct sigaction later = {};
+    later.sa_handler = remember;
+    later.sa_flags = SA_RESTART;
+    for (std::size_t i = 0; i < std::size(kSignals); ++i)
+      ::sigaction(kSignals[i], &later, &before_[i]);
+  }
+  ~SignalsPutOff() {
+    for (std::size_t i = 0; i < std::size(kSignals); ++i)
+      ::sigaction(kSignals[i], &before_[i], nullptr);
+    const int signal = put_off;
+    put_off = 0;
+    if (signal != 0) std::raise(signal);
+  }
+  SignalsPutOff(const SignalsPutOff&) = delete;
+  SignalsPutOff& operator=(const SignalsPutOff&) = delete;
+
+ private:
+  static constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
+  struct sigaction before_[std::size(kSignals)] = {};
+};
+
 void write_in_place(const std::string& label, const fs::path& target,
                     const std::function<void(std::ostream&)>& write) {
   errno = 0;
@@ -76,6 +110,12 @@ void check_writable(const std::string& label, const std::string& path) {
   if (::access(there.c_str(), W_OK) != 0) throw cannot_write(label, std::strerror(errno));
 }
 
+void refuse_input(const std::string& label, const std::string& path, const std::string& input,
+                  const std::string& what) {
+  std::error_code ignored;
+  if (fs::equivalent(path, input, ignored)) throw fail("{}: would overwrite {}", label, what);
+}
+
 void make_folder_of(const std::string& label, const std::string& path) {
   const fs::path folder = target_of(path).parent_path();
   std::error_code error;
@@ -92,6 +132,7 @@ void write_file(const std::string& label, const std::string& path,
     write_in_place(label, target, write);
     return;
   }
+  const SignalsPutOff whole;
   std::string temporary = target.string() + ".XXXXXX";
   const int file = ::mkstemp(temporary.data());
   if (file < 0) throw cannot_write(label, std::strerror(errno));

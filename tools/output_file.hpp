@@ -12,12 +12,18 @@ namespace pleat::tools {
 /// result it is to get. Creates nothing. Throws Error, whose words begin with `label`.
 void check_writable(const std::string& label, const std::string& path);
 
+/// Refuses a path that leads to one of the inputs, which is named `what`: it would be replaced.
+/// Throws Error, whose words begin with `label`.
+void refuse_input(const std::string& label, const std::string& path, const std::string& input,
+                  const std::string& what);
+
 /// Makes the folder of a file, and those it is in.
 void make_folder_of(const std::string& label, const std::string& path);
 
 /// Writes a file whole or not at all: under a name that nothing else has, in the same folder, and
-/// then in its place. Symbolic links are followed. What is there and no regular file (a pipe,
-/// /dev/null) is written to as it is. Throws Error, whose words begin with `label`.
+/// then in its place, and not left half done by Ctrl-C. Symbolic links are followed. What is there
+/// and no regular file (a pipe, /dev/null) is written to as it is. Throws Error, whose words begin
+/// with `label`.
 void write_file(const std::string& label, const std::string& path,
                 const std::function<void(std::ostream&)>& write);
 

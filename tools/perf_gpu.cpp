@@ -297,4 +297,12 @@ double measure_read_bandwidth(std::size_t bytes) {
   return static_cast<double>(bytes) / us.p50 * 1e-6;
 }
 
+std::string device_name() {
+  int device = 0;
+  cudaDeviceProp properties{};
+  must(cudaGetDevice(&device), "device");
+  must(cudaGetDeviceProperties(&properties, device), "device");
+  return properties.name;
+}
+
 }  // namespace pleat::tools

@@ -31,5 +31,8 @@ PerfMeasurement measure_gpu(const PerfRow& row, Variant variant, bool with_plan)
 Quantiles measure_empty_launch();
 /// Bandwidth of a pure read of so many bytes, in TB/s; several times the L2, or it means nothing.
 double measure_read_bandwidth(std::size_t bytes = std::size_t{4} << 30);
+/// The current device as CUDA names it, for instance "NVIDIA H200". Throws Error where none
+/// answers.
+std::string device_name();
 
 }  // namespace pleat::tools

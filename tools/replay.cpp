@@ -275,6 +275,7 @@ ReplayReport replay(const std::vector<TraceRequest>& requests, const ReplayOptio
   if (options.measure_limit) limit = measure_read_limit_of(options.exec);
   ReplayReport report = replayer.run();
   report.read_limit_gbs = limit;
+  report.machine = machine_of(options.exec);
   return report;
 }
 

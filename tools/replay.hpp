@@ -56,6 +56,7 @@ struct StepTimes {
 };
 
 struct ReplayReport {
+  std::string machine;  ///< the GPU, or the processor and its cores
   bool interrupted = false;
   std::int64_t requests = 0;
   std::int64_t requests_done = 0;

@@ -2,10 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/replay_device.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <thread>
 
 #include "cpu/thread_pool.hpp"
 #include "tools/error.hpp"
+#include "tools/provenance.hpp"
 #include "tools/read_limit.hpp"
 #if PLEAT_HAVE_CUDA
 #include "tools/perf_gpu.hpp"
@@ -63,6 +67,13 @@ std::unique_ptr<ReplayDevice> make_replay_device(const ReplaySetup& setup) {
   if (backend == Backend::cuda) return make_cuda_device(setup);
 #endif
   return make_host_device(setup);
+}
+
+std::string machine_of(const Exec& exec) {
+#if PLEAT_HAVE_CUDA
+  if (exec.backend == Backend::cuda) return device_name();
+#endif
+  return fmt::format("{}, {} cores", cpu_model(), std::thread::hardware_concurrency());
 }
 
 double measure_read_limit_of(const Exec& exec) {

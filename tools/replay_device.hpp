@@ -129,5 +129,7 @@ std::unique_ptr<ReplayDevice> make_replay_device(const ReplaySetup& setup);
 
 /// GB/s (10^9) of a plain read of the memory that the backend computes in.
 double measure_read_limit_of(const Exec& exec);
+/// The GPU that it runs on, or the processor and its cores.
+std::string machine_of(const Exec& exec);
 
 }  // namespace pleat::tools

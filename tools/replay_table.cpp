@@ -152,6 +152,7 @@ std::string replay_table(const ReplayTitle& title, const ReplayReport& r, bool c
   table.line("run", "{}, recipe {}, projections {}, state {} ({}), backend {}", name(o.op),
              pleat::name(o.recipe), name(o.projection), name(o.state),
              o.policy == StatePolicy::all ? "all" : "tail", pleat::name(o.exec.backend));
+  table.line("machine", "{}", r.machine);
   if (r.interrupted) {
     table.line("", "INTERRUPTED after {} of {} requests; what follows is up to there",
                grouped(r.requests_done), grouped(r.requests));
@@ -241,6 +242,7 @@ nlohmann::json replay_json(const ReplayTitle& title, const ReplayReport& r) {
             {"step_ms", static_cast<double>(o.schedule.step_us) * 1e-3},
             {"seed", o.schedule.seed},
             {"sample_rate", o.sample_rate}}},
+          {"machine", r.machine},
           {"interrupted", r.interrupted},
           {"requests", r.requests},
           {"requests_done", r.requests_done},

@@ -180,6 +180,9 @@ TEST_F(Cli, RefusedRunsLeaveNoFiles) {
   std::ofstream(path("bad.csv")) << "0,10\n";
   EXPECT_EQ(pleat("replay " + path("bad.csv") + " --json " + path("e.json")).exit, 2);
   EXPECT_FALSE(fs::exists(path("e.json")));
+  EXPECT_THAT(pleat("replay " + path("bad.csv") + " --json " + path("bad.csv")).text,
+              HasSubstr("would overwrite the trace"));
+  EXPECT_EQ(fs::file_size(path("bad.csv")), 5U);
   EXPECT_EQ(pleat("apply " + path("bad.csv") + " --out " + path("folder/")).exit, 2);
   EXPECT_FALSE(fs::exists(path("folder")));
   const Outcome nameless = pleat("apply " + path("bad.csv") + " --out ''");
@@ -294,6 +297,9 @@ TEST_F(Cli, BenchWritesItsReport) {
   EXPECT_GE(row.at("samples"), 11);
   EXPECT_GT(row.at("percent_of_limit"), 0);
   EXPECT_EQ(pleat("bench --json " + path("b.json") + "/c.json").exit, 2) << "not a folder";
+#if PLEAT_HAVE_CUDA
+  EXPECT_THAT(pleat("bench --suite perf --row hca --row nope").text, HasSubstr("got 'nope'"));
+#endif
 }
 
 }  // namespace

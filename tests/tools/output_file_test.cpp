@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -100,6 +101,30 @@ TEST_F(OutputFile, LeavesWhatWasThereWhenWritingFails) {
             "--out: cannot write");
   EXPECT_EQ(text_of(path("a")), "old");
   EXPECT_EQ(files(), 1);
+}
+
+volatile std::sig_atomic_t seen = 0;
+
+TEST_F(OutputFile, IsWholeBeforeASignalIsSeen) {
+  const auto before = std::signal(SIGTERM, [](int signal) { seen = signal; });
+  write_file("--out", path("a"), [](std::ostream& out) {
+    std::raise(SIGTERM);
+    EXPECT_EQ(seen, 0);
+    out << "whole";
+  });
+  EXPECT_EQ(seen, SIGTERM);
+  std::signal(SIGTERM, before);
+  EXPECT_EQ(text_of(path("a")), "whole");
+  EXPECT_EQ(files(), 1);
+}
+
+TEST_F(OutputFile, IsNoInput) {
+  write(path("in"), "");
+  fs::create_symlink("in", path("link"));
+  EXPECT_EQ(refusal([&] { refuse_input("--json", path("link"), path("in"), "the trace"); }),
+            "--json: would overwrite the trace");
+  EXPECT_EQ(refusal([&] { refuse_input("--json", path("new"), path("in"), "the trace"); }), "");
+  EXPECT_EQ(refusal([&] { refuse_input("--json", path("new"), path("none"), "the trace"); }), "");
 }
 
 TEST_F(OutputFile, IsRefusedBeforeTheWorkAndNothingIsMade) {
