@@ -27,6 +27,28 @@ __device__ __forceinline__ bool is_token(const FoldParams& p, std::int64_t u, st
   return inside & live & same & there;
 }
 
+/// How often \p by can be added to token t and its position so that it still is a token of this
+/// step: as in fresh_rows, being one is monotone. A long chunk goes around a short ring many times.
+__device__ __forceinline__ std::int64_t times_around(const FoldParams& p, std::int64_t t,
+                                                     std::int64_t by, std::int32_t request,
+                                                     std::int64_t position) {
+  std::int64_t n = 0;
+  std::int64_t step = 1;
+  const auto reaches = [&](std::int64_t times) {
+    return is_token(p, t + times * by, request, position + times * by);
+  };
+#pragma unroll 1
+  while (reaches(n + step)) {
+    n += step;
+    step *= 2;
+  }
+#pragma unroll 1
+  for (step /= 2; step > 0; step /= 2) {
+    if (reaches(n + step)) n += step;
+  }
+  return n;
+}
+
 /// How many of the last Window rows up to closing token t are tokens of this step. Tokens of a
 /// request are contiguous, so being one is monotone in the distance: prefill has them all, decode
 /// has one, and bisection finds the edge between.

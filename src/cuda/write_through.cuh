@@ -31,10 +31,8 @@ __device__ __forceinline__ unsigned halves_to_save(const FoldParams& p, std::int
   if (!p.writes_through) return mask;
   std::int64_t read = position;
   if (p.ring) {  // what the row held before this step
-    std::int64_t back = p.page_rows;
-    while (is_token(p, t - back, request, position - back))
-      back += p.page_rows;
-    read = position - back;
+    const std::int64_t written = times_around(p, t, -p.page_rows, request, position);
+    read = position - (written + 1) * p.page_rows;
     if (read < 0) return mask;
   }
 #pragma unroll
@@ -51,9 +49,8 @@ template <class G>
 __device__ __forceinline__ std::int32_t token_that_replaces(const FoldParams& p, const PlanEntry& e,
                                                             std::int64_t at) {
   const std::int64_t ahead = static_cast<std::int64_t>(e.row) * G::ratio + G::ratio - 1 - e.token;
-  std::int64_t position = at;
-  while (is_token(p, position + p.page_rows - ahead, e.request, position + p.page_rows))
-    position += p.page_rows;
+  const std::int64_t position =
+      at + times_around(p, at - ahead, p.page_rows, e.request, at) * p.page_rows;
   const auto token = static_cast<std::int32_t>(position - ahead);
   if (position == at || !is_saved<G>(p, token, e.request, position)) return -1;
   return token;
