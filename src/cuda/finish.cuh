@@ -144,10 +144,12 @@ __device__ __forceinline__ Two norm_rope(const FoldParams& p, const Two& x, floa
            numerics::odd_float(numerics::rope_odd(pair[0], pair[1], late.cos, late.sin))}};
 }
 
-/// Two E4M3 codes, the first channel lower.
+/// Two E4M3 codes, the first channel lower. NaN becomes the largest code, as in software: no cache
+/// holds a NaN's.
 __device__ __forceinline__ std::uint16_t e4m3_codes(const Two& x) {
 #if __CUDA_ARCH__ >= 890
-  return __nv_cvt_float2_to_fp8x2({x.v[0], x.v[1]}, __NV_SATFINITE, __NV_E4M3);
+  const unsigned codes = __nv_cvt_float2_to_fp8x2({x.v[0], x.v[1]}, __NV_SATFINITE, __NV_E4M3);
+  return static_cast<std::uint16_t>(codes - (((codes & 0x7F7FU) + 0x0101U) >> 7U & 0x0101U));
 #else
   return static_cast<std::uint16_t>(numerics::e4m3_code(x.v[0]) | numerics::e4m3_code(x.v[1]) << 8);
 #endif
