@@ -183,7 +183,7 @@ typedef struct pleat_call {
   int32_t reserved;      /* 0 */
   void* plan;            /* 64-byte aligned, pleat_plan_bytes(plan_capacity) bytes. Optional but for
                           * pleat_plan(); made from the same batch, geometry and state policy */
-  int64_t plan_capacity; /* tokens the plan has room for; >= T */
+  int64_t plan_capacity; /* tokens the plan has room for; >= T; as when the plan was made */
 } pleat_call;
 
 /* Who computes, and how. struct_size as in pleat_call. */
@@ -288,10 +288,10 @@ PLEAT_API int64_t pleat_plan_bytes(int64_t tokens);
  * with a ring, page_rows. T up to 2^20.
  *
  * A plan of another step: cpu and reference always refuse one for another T, ratio or window, and
- * in ops that write state for another policy, layout or (tail) rollback; one whose lists are not
- * this batch's they refuse when checked. cuda looks at a plan when checked alone, and then at all
- * of this. What is not looked at is the caller's duty: a plan that does not belong to the batch
- * gives wrong rows, or indices beyond the views. */
+ * in ops that write state for another policy, layout, (tail) rollback or capacity; one whose lists
+ * are not this batch's they refuse when checked. cuda looks at a plan when checked alone, and then
+ * at all of this. What is not looked at is the caller's duty: a plan that does not belong to the
+ * batch gives wrong rows, or indices beyond the views. */
 PLEAT_API pleat_status pleat_plan(const pleat_call* call, const pleat_exec* exec);
 /* Writes state rows: [kv | score + ape[p % R]] (recipe sglang: the raw score). */
 PLEAT_API pleat_status pleat_save_state(const pleat_call* call, const pleat_exec* exec);

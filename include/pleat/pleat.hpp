@@ -81,13 +81,13 @@ struct Weights {
 /// the same ratio, overlap, policy and state layout. Opaque; see plan().
 ///
 /// A plan of another step: cpu and reference always refuse one for another T, ratio or window, and
-/// in ops that write state for another policy, layout or (tail) rollback; one whose lists are not
-/// this batch's they refuse in checked mode. cuda looks at a plan in checked mode alone, and then
-/// at all of this. What is not looked at is the caller's duty: a plan that does not belong to the
-/// batch gives wrong rows, or indices beyond the views.
+/// in ops that write state for another policy, layout, (tail) rollback or capacity; one whose lists
+/// are not this batch's they refuse in checked mode. cuda looks at a plan in checked mode alone,
+/// and then at all of this. What is not looked at is the caller's duty: a plan that does not belong
+/// to the batch gives wrong rows, or indices beyond the views.
 struct PlanView {
   void* data = nullptr;       ///< 64-byte aligned, plan_bytes(capacity) bytes
-  std::int64_t capacity = 0;  ///< tokens it has room for
+  std::int64_t capacity = 0;  ///< tokens it has room for, the same as when it was made
 };
 
 /// One call. Which op reads and writes what:

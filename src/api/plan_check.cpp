@@ -142,6 +142,7 @@ Status check_plan_header(Op op, const Call& call) {
   if (call.write.policy == StatePolicy::tail && h.rollback != call.write.rollback) {
     return differs("rollback", call.write.rollback, h.rollback);
   }
+  if (h.capacity != call.plan.capacity) return differs("capacity", call.plan.capacity, h.capacity);
   return {};
 }
 

@@ -19,7 +19,8 @@ struct PlanHeader {
   std::int32_t policy;
   std::int32_t rollback;
   std::int32_t layout;
-  std::int32_t reserved[8];
+  std::int64_t capacity;  ///< with which it was made: the saves lie behind so many entries
+  std::int32_t reserved[6];
 };
 static_assert(sizeof(PlanHeader) == 64);
 
@@ -42,6 +43,19 @@ struct PlanPointers {
 
 PLEAT_HD constexpr std::int64_t plan_entries_bytes(std::int64_t capacity) {
   return (capacity * 16 + 63) / 64 * 64;
+}
+
+/// What a plan says of the call that it is made from; nothing is counted yet.
+inline PlanHeader plan_header(const Call& call) {
+  PlanHeader h{};
+  h.tokens = static_cast<std::int32_t>(call.batch.positions.shape[0]);
+  h.ratio = call.compressor.geometry.ratio;
+  h.window = call.compressor.geometry.window();
+  h.policy = static_cast<std::int32_t>(call.write.policy);
+  h.rollback = call.write.rollback;
+  h.layout = static_cast<std::int32_t>(call.state.layout);
+  h.capacity = call.plan.capacity;
+  return h;
 }
 
 PLEAT_HD PlanPointers plan_pointers(void* data, std::int64_t capacity) {

@@ -85,17 +85,10 @@ bool lists_saves(const Call& call) {
 }  // namespace
 
 void build_plan(const Call& call, const PlanPointers& out) {
-  const Geometry& g = call.compressor.geometry;
   const Tokens tokens(call.batch);
-  PlanHeader h{};
-  h.closing = list_closing(tokens, g, out.entries);
+  PlanHeader h = plan_header(call);
+  h.closing = list_closing(tokens, call.compressor.geometry, out.entries);
   h.saves = lists_saves(call) ? list_saves(tokens, call, out.saves) : kEveryLiveToken;
-  h.tokens = tokens.count;
-  h.ratio = g.ratio;
-  h.window = g.window();
-  h.policy = static_cast<std::int32_t>(call.write.policy);
-  h.rollback = call.write.rollback;
-  h.layout = static_cast<std::int32_t>(call.state.layout);
   *out.header = h;
 }
 

@@ -72,17 +72,6 @@ cudaError_t launch_rows_saved(const FoldParams& p, const FoldTuning& t, const Ca
   return launch_save(p, t, types, call.compressor.geometry, stream);
 }
 
-PlanHeader plan_header(const Call& call) {
-  PlanHeader h{};
-  h.tokens = static_cast<std::int32_t>(call.batch.positions.shape[0]);
-  h.ratio = call.compressor.geometry.ratio;
-  h.window = call.compressor.geometry.window();
-  h.policy = static_cast<std::int32_t>(call.write.policy);
-  h.rollback = call.write.rollback;
-  h.layout = static_cast<std::int32_t>(call.state.layout);
-  return h;
-}
-
 struct Prepared {
   FoldParams params;
   FoldTuning tuning;

@@ -22,13 +22,7 @@ void make_plan(const Call& call) {
   const PlanPointers out = plan_pointers(call.plan.data, call.plan.capacity);
   const bool listed =
       call.write.policy == StatePolicy::tail || call.state.layout == StateLayout::ring;
-  PlanHeader h{};
-  h.tokens = static_cast<std::int32_t>(tokens_of(call));
-  h.ratio = g.ratio;
-  h.window = g.window();
-  h.policy = static_cast<std::int32_t>(call.write.policy);
-  h.rollback = call.write.rollback;
-  h.layout = static_cast<std::int32_t>(call.state.layout);
+  PlanHeader h = plan_header(call);
   for (std::int32_t t = 0; t < h.tokens; ++t) {
     if (listed && is_saved(call, t)) out.saves[h.saves++] = t;
     if (!closes(call.batch, t, g.ratio)) continue;

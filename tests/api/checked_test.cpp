@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/checked.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "api/plan_layout.hpp"
@@ -83,7 +84,7 @@ TEST(PlanCheck, HeaderOfAnotherStep) {
   ApiCall good;
   good.call.plan.data = good.plan_memory();
   ASSERT_EQ(plan(good.call, checked_reference()).message(), "");
-  const auto expect = [&](const Call& c, const char* words) {
+  const auto expect = [&](const Call& c, const std::string& words) {
     Exec exec = checked_reference();
     exec.checked = false;
     const auto before = good.outputs();
@@ -113,6 +114,11 @@ TEST(PlanCheck, HeaderOfAnotherStep) {
   c.write = {StatePolicy::tail, 2};
   header.policy = 1;
   expect(c, "plan (rollback): expected made for 2, got 0");
+  c = good.call;
+  header.policy = 0;
+  c.plan.capacity += 4;
+  expect(c, fmt::format("plan (capacity): expected made for {}, got {}", c.plan.capacity,
+                        good.call.plan.capacity));
 }
 
 TEST(PlanCheck, ContentsOfAnotherStep) {
@@ -169,6 +175,83 @@ TEST(Checked, StateAndCacheOfOnePoolMayUseItsPagesApart) {
   cache.stride[0] = good.call.state.pages.stride[0] * 4;
   cache.shape[0] = 2;
   EXPECT_EQ(step(good.call, checked_reference()).message(), "");
+}
+
+TEST(Checked, ClosingTokensWithoutASlotDoNotClaimOne) {
+  ApiCall good;
+  good.kv_slots()[3] = good.kv_slots()[9] = -1;
+  EXPECT_EQ(step(good.call, checked_reference()).message(), "");
+}
+
+/// A cache page of the pool that the step only writes state to, or only reads it from.
+TEST(Checked, APageOfThePoolMayHoldStateThatClosesNothingOrIsOldest) {
+  struct Place {
+    std::int64_t first;  ///< page of the pool where the cache begins
+    std::int64_t slot;
+    const char* words;
+  };
+  for (const Place& p :
+       {Place{2, 2, "slot 2 in state page 3"}, Place{3, 4, "slot 4 in state page 5"}}) {
+    ApiCall good;
+    TensorView& cache = good.call.cache;
+    const std::int64_t stride = good.call.state.pages.stride[0] * 4;
+    cache.data = shifted(good.call.state.pages.data, p.first * stride);
+    cache.stride[0] = stride;
+    good.kv_slots()[3] = p.slot;
+    good.kv_slots()[9] = p.slot + 1;
+    EXPECT_EQ(step(good.call, checked_reference()).message(),
+              std::string("batch.kv_slots[3]: expected a page of the pool that holds no state of "
+                          "this step, got ") +
+                  p.words);
+  }
+}
+
+TEST(PlanCheck, FreshRowsAndListsThatPolicyAllHasNot) {
+  ApiCall good;
+  good.call.plan.data = good.plan_memory();
+  ASSERT_EQ(plan(good.call, checked_reference()).message(), "");
+  const PlanPointers made = plan_pointers(good.call.plan.data, good.call.plan.capacity);
+  made.entries[1].fresh = 3;
+  EXPECT_EQ(step(good.call, checked_reference()).message(),
+            "plan entry 1: expected token 9 of request 1, row 0, 4 fresh, got token 9 of request "
+            "1, row 0, 3 fresh");
+  made.entries[1].fresh = 4;
+  made.header->saves = 3;
+  EXPECT_EQ(step(good.call, checked_reference()).message(),
+            "plan: expected no list of tokens whose state is written, got 3");
+}
+
+TEST(PlanCheck, HeaderOnTheCpuBackendToo) {
+  ApiCall good;
+  good.call.plan.data = good.plan_memory();
+  ASSERT_EQ(plan(good.call, {Backend::cpu}).message(), "");
+  plan_pointers(good.call.plan.data, good.call.plan.capacity).header->ratio = 128;
+  const auto before = good.outputs();
+  EXPECT_EQ(step(good.call, {Backend::cpu}).message(),
+            "plan (ratio): expected made for 4, got 128");
+  EXPECT_EQ(good.outputs(), before);
+}
+
+TEST(PlanCheck, APlannedCompressNeedsRuns) {
+  ApiCall good;
+  good.call.plan.data = good.plan_memory();
+  ASSERT_EQ(plan(good.call, checked_reference()).message(), "");
+  good.positions()[4] = 9;
+  EXPECT_EQ(compress(good.call, checked_reference()).message(),
+            "batch.positions[4]: expected 8, after token 3 of the same request, got 9");
+}
+
+TEST(Checked, ARollbackIsNoneOfTheOpsThatReadTheRing) {
+  ApiCall good({Hca::value, Recipe::vllm, RowFormat::fp8_mla, StateLayout::ring});
+  good.call.write.rollback = 1 << 20;
+  EXPECT_EQ(compress(good.call, checked_reference()).message(), "");
+}
+
+TEST(Checked, StoringPooledRowsNeedsNoRequests) {
+  ApiCall good;
+  good.call.batch.token_to_req = {};
+  good.call.state = {};
+  EXPECT_EQ(norm_rope_store(good.call, checked_reference()).message(), "");
 }
 
 }  // namespace
