@@ -167,7 +167,8 @@ Status step(const Call& call, const Exec& exec);
 ///
 /// A refusal names the call: "main.cache: ...", "indexer.state.pages: ...", as step would have
 /// refused it; invalid_argument too where the two do not fit together, out_of_range (checked mode)
-/// where their padding or their pages do not.
+/// where their padding or their pages do not. With device_error main may have been done: calls
+/// whose dtypes differ are two launches.
 Status csa_step(const Call& main, const Call& indexer, const Exec& exec);
 
 enum class Op : std::int32_t {

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <limits>
 #include <string_view>
 
 namespace pleat::api {
@@ -103,6 +104,11 @@ Status check_ring(Op op, const Call& call) {
   }
   const std::int64_t rollback = selects_state(op) ? call.write.rollback : 0;
   if (call.state.pages.shape[1] < g.window() + rollback) {
+  constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
+  if (call.state.pages.shape[1] > most) {
+    return invalid("state.pages", fmt::format("middle dimension at most {} of a ring", most),
+                   call.state.pages.shape[1]);
+  }
     return invalid("state.pages",
                    fmt::format("middle dimension at least {} (window {} of {} and rollback {}, as "
                                "the state is a ring)",

@@ -18,34 +18,34 @@ namespace {
 struct Known {
   DeviceTraits traits;
   bool usable = false;
+  cudaError_t error = cudaSuccess;
 };
 
 /// Asks for what this build's code for the device was compiled for, not for what the device is: a
-/// build for other devices has none that runs there, or only one without clusters.
+/// build for other devices has none that runs there, or only one without clusters. Nothing here
+/// synchronises.
 Known find_device() {
   Known k;
   int device = 0;
-  const int compiled_for = code_of_device();
-  if (cudaGetDevice(&device) == cudaSuccess &&
-      cudaDeviceGetAttribute(&k.traits.multiprocessors, cudaDevAttrMultiProcessorCount, device) ==
-          cudaSuccess) {
-    k.traits.clusters = compiled_for >= 90;
-    k.usable = compiled_for >= 80;
+  int compiled_for = 0;
+  k.error = cudaGetDevice(&device);
+  if (k.error == cudaSuccess) {
+    k.error =
+        cudaDeviceGetAttribute(&k.traits.multiprocessors, cudaDevAttrMultiProcessorCount, device);
   }
-  (void)cudaGetLastError();
+  if (k.error == cudaSuccess) k.error = code_of_device(&compiled_for);
+  k.traits.clusters = compiled_for >= 90;
+  k.usable = compiled_for >= 80;
   return k;
 }
 
-/// Traits of the current device; nothing here synchronises. Null where no kernel can run.
-const DeviceTraits* current_device() {
+/// Of the current device. An error of its own is reported here, not again by the caller's next
+/// look; one that the caller has left behind is the caller's.
+Known current_device() {
   static PerDevice<Known> known;
-  int device = 0;
-  if (cudaGetDevice(&device) != cudaSuccess || device >= PerDevice<Known>::kMost) {
-    (void)cudaGetLastError();
-    return nullptr;
-  }
-  const Known& k = known.get(find_device);
-  return k.usable ? &k.traits : nullptr;
+  const Known k = known.get(find_device);
+  if (k.error != cudaSuccess) (void)cudaGetLastError();
+  return k;
 }
 
 cudaError_t launch_fold(const FoldParams& p, const FoldTuning& t, const Call& call,
@@ -125,8 +125,15 @@ cudaError_t launch(Op op, const Call& call, const Exec& exec, const DeviceTraits
   return launch_fold(p, t, call, stream);
 }
 
-Status no_device() {
-  return {StatusCode::unsupported, "exec.backend: no usable CUDA device"};
+/// Why a device that cannot be used is none.
+Status no_device(const Known& device) {
+  const cudaError_t e = device.error;
+  if (e == cudaSuccess || e == cudaErrorNoDevice || e == cudaErrorInsufficientDriver) {
+    return {StatusCode::unsupported, "exec.backend: no usable CUDA device"};
+  }
+  return {StatusCode::device_error,
+          fmt::format("exec.backend: expected a CUDA device that answers, got {} ({})",
+                      cudaGetErrorName(e), cudaGetErrorString(e))};
 }
 
 Status status_of(cudaError_t e, const char* op) {
@@ -143,32 +150,32 @@ Status status_of(cudaError_t e, const char* op) {
 }  // namespace
 
 bool available() {
-  return current_device() != nullptr;
+  return current_device().usable;
 }
 
 Status run(Op op, const Call& call, const Exec& exec) {
-  const DeviceTraits* device = current_device();
-  if (device == nullptr) return no_device();
+  const Known device = current_device();
+  if (!device.usable) return no_device(device);
   if (exec.checked) {
     if (Status s = check_indices(op, call, exec.stream); !s.ok()) return s;
   }
-  return status_of(launch(op, call, exec, *device), name(op));
+  return status_of(launch(op, call, exec, device.traits), name(op));
 }
 
 Status run_pair(const Call& main, const Call& indexer, const Exec& exec) {
-  const DeviceTraits* device = current_device();
-  if (device == nullptr) return no_device();
+  const Known device = current_device();
+  if (!device.usable) return no_device(device);
   if (exec.checked) {
     if (Status s = check_pair_indices(main, indexer, exec.stream); !s.ok()) return s;
   }
-  return status_of(launch_pair(main, indexer, exec, *device), "csa_step");
+  return status_of(launch_pair(main, indexer, exec, device.traits), "csa_step");
 }
 
 std::string describe(Op op, const Call& call, const Exec& exec) {
-  const DeviceTraits* device = current_device();
-  if (device == nullptr) return "cuda: no usable device";
+  const Known device = current_device();
+  if (!device.usable) return "cuda: no usable device";
   if (op == Op::plan || op == Op::save_state) return fmt::format("cuda/{}", name(op));
-  const FoldTuning t = tune(op, call, exec, *device);
+  const FoldTuning t = tune(op, call, exec, device.traits);
   const Geometry& g = call.compressor.geometry;
   const char* family = g == Hca::value ? "hca" : g == Csa::value ? "csa" : "indexer";
   const char* why = why_not_special(op, call);
@@ -182,7 +189,7 @@ std::string describe(Op op, const Call& call, const Exec& exec) {
 }
 
 std::string describe_pair(const Call& main, const Call& indexer, const Exec& exec) {
-  if (current_device() == nullptr) return "cuda: no usable device";
+  if (!current_device().usable) return "cuda: no usable device";
   const char* exactness = exec.variant == Variant::fast ? "fast" : "exact";
   if (const char* why = why_two_launches(main, indexer); why != nullptr) {
     return fmt::format("{}; {}; two launches: {}", cuda::describe(Op::step, main, exec),

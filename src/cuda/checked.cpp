@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "api/checked.hpp"
+#include "api/extent.hpp"
 #include "api/pair.hpp"
 #include "api/plan_check.hpp"
 #include "api/plan_layout.hpp"
@@ -22,11 +23,8 @@ namespace {
 class HostCopies {
  public:
   cudaError_t take(TensorView& v) {
-    if (!v.given() || v.data == nullptr || v.shape[0] == 0) return cudaSuccess;
-    std::int64_t last = 0;
-    for (int d = 0; d < v.rank; ++d)
-      last += (v.shape[d] - 1) * v.stride[d];
-    return take(v.data, (last + 1) * size_of(v.dtype));
+    const std::int64_t bytes = api::byte_extent(v).value_or(0);
+    return v.given() && bytes > 0 ? take(v.data, bytes) : cudaSuccess;
   }
   /// The header and as much of the lists as it says that there is: no more of them was written.
   cudaError_t take(PlanView& v) {

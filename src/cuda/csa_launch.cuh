@@ -20,10 +20,10 @@ template <class G, class S, class P, int PageRows, int CacheRows>
 cudaError_t launch_csa_layout(const FoldParams& p, const FoldTuning& t, cudaStream_t stream) {
   auto* kernel = t.fast ? csa_kernel<G, S, P, PageRows, CacheRows, true>
                         : csa_kernel<G, S, P, PageRows, CacheRows, false>;
-  static PerDevice<cudaError_t> ready[2];
-  const cudaError_t e =
-      ready[t.fast].get([&] { return allow_shared(kernel, csa_shared(true, false)); });
-  if (e != cudaSuccess) return e;
+  static PerDevice<Ready> ready[2];
+  const Ready r =
+      ready[t.fast].get([&] { return Ready{allow_shared(kernel, csa_shared(true, false))}; });
+  if (r.error != cudaSuccess) return r.error;
   return launch(kernel, t.shares.blocks + t.save_blocks, kCsaThreads, 1,
                 csa_shared(p.ape != nullptr, p.plan != nullptr), t.chained, stream, p);
 }

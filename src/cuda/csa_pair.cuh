@@ -51,10 +51,10 @@ cudaError_t launch_pair_layout(const FoldParams& main, const FoldTuning& main_tu
   const bool fast = main_tuning.fast;
   auto* kernel = fast ? csa_pair_kernel<S, P, PageRows, CacheRows, true>
                       : csa_pair_kernel<S, P, PageRows, CacheRows, false>;
-  static PerDevice<cudaError_t> ready[2];
-  const cudaError_t e =
-      ready[fast].get([&] { return allow_shared(kernel, csa_shared(true, false)); });
-  if (e != cudaSuccess) return e;
+  static PerDevice<Ready> ready[2];
+  const Ready r =
+      ready[fast].get([&] { return Ready{allow_shared(kernel, csa_shared(true, false))}; });
+  if (r.error != cudaSuccess) return r.error;
   const int blocks = main_tuning.shares.blocks + indexer_tuning.shares.blocks +
                      main_tuning.save_blocks + indexer_tuning.save_blocks;
   const bool biased = main.ape != nullptr || indexer.ape != nullptr;

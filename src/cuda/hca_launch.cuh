@@ -77,7 +77,7 @@ template <class S, class P, int PageRows, int CacheRows, int Cluster, bool Fast,
 cudaError_t launch_hca_cluster(const FoldParams& p, const FoldTuning& t, cudaStream_t stream) {
   auto* kernel = hca_kernel<Hca, S, P, PageRows, CacheRows, Cluster, Fast, Alone>;
   static PerDevice<HcaRoom> known;
-  const HcaRoom& room = known.get([&] { return find_room<Cluster>(kernel); });
+  const HcaRoom room = known.get([&] { return find_room<Cluster>(kernel); });
   if (room.error != cudaSuccess) return room.error;
   const bool biased = p.ape != nullptr;
   const bool planned = p.plan != nullptr;

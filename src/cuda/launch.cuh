@@ -4,6 +4,7 @@
 
 #include <cuda_runtime.h>
 
+#include <atomic>
 #include <mutex>
 
 #include "cuda/params.cuh"
@@ -26,23 +27,44 @@ struct Types {
   bool projection_bf16 = false;
 };
 
-/// What holds for one device at a time, found out by the first call on each.
+/// What holds for one device at a time, found out by the first call on each. What was not found
+/// out, as its `error` says (the GPU's memory was full, perhaps), is asked for again by the next.
 template <class T>
 class PerDevice {
  public:
   template <class Find>
-  const T& get(Find find) {
+  T get(Find find) {
     int device = 0;
-    if (cudaGetDevice(&device) != cudaSuccess || device >= kMost) device = 0;
-    std::call_once(once_[device], [&] { known_[device] = find(); });
-    return known_[device];
+    if (const cudaError_t e = cudaGetDevice(&device); e != cudaSuccess || device >= kMost) {
+      T nothing{};
+      nothing.error = e != cudaSuccess ? e : cudaErrorInvalidDevice;
+      return nothing;
+    }
+    Entry& entry = entries_[device];
+    if (entry.found.load(std::memory_order_acquire)) return entry.value;
+    const T value = find();
+    if (value.error != cudaSuccess) return value;
+    const std::scoped_lock lock(mutex_);
+    if (!entry.found.load(std::memory_order_relaxed)) {
+      entry.value = value;
+      entry.found.store(true, std::memory_order_release);
+    }
+    return value;
   }
 
-  static constexpr int kMost = 64;  ///< devices
-
  private:
-  std::once_flag once_[kMost];
-  T known_[kMost]{};
+  static constexpr int kMost = 64;  // devices
+  struct Entry {
+    std::atomic<bool> found{false};
+    T value{};
+  };
+  std::mutex mutex_;
+  Entry entries_[kMost];
+};
+
+/// Whether a kernel may be launched as it is.
+struct Ready {
+  cudaError_t error = cudaSuccess;
 };
 
 /// More shared memory than 48 KiB is a kernel's to ask for, once.
@@ -104,7 +126,7 @@ PairLauncher launch_csa_pair_bf16;
 
 /// The architecture, compute capability times 10, that the code which the current device would run
 /// was compiled for; 0 where it can run none.
-int code_of_device();
+cudaError_t code_of_device(int* architecture);
 
 cudaError_t launch_store(const FoldParams& p, const FoldTuning& t, const Geometry& g,
                          cudaStream_t stream);

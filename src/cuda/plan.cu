@@ -26,10 +26,13 @@ cudaError_t launch_geometry(const FoldParams& p, const PlanParams& out, bool clu
 
 }  // namespace
 
-int code_of_device() {
+cudaError_t code_of_device(int* architecture) {
   cudaFuncAttributes attributes{};
   const cudaError_t e = cudaFuncGetAttributes(&attributes, plan_kernel<Hca, 1, 1>);
-  return e == cudaSuccess ? attributes.ptxVersion : 0;
+  *architecture = e == cudaSuccess ? attributes.ptxVersion : 0;
+  if (e != cudaErrorNoKernelImageForDevice && e != cudaErrorInvalidDeviceFunction) return e;
+  (void)cudaGetLastError();
+  return cudaSuccess;
 }
 
 cudaError_t launch_plan(const FoldParams& p, const PlanView& view, const PlanHeader& values,
