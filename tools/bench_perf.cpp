@@ -85,17 +85,22 @@ double target_of_all(const PerfRow& row, const PerfBytes& bytes,
 /// \p before: the rows measured so far.
 nlohmann::ordered_json measure_row(const PerfRow& row, const nlohmann::ordered_json& before,
                                    double tb_per_s) {
-  const PerfMeasurement m = measure_gpu(row, Variant::exact, true);
+  const PerfMeasurement m = measure_gpu(row, Variant::exact);
   const bool all = row.op == Op::step && row.policy == StatePolicy::all;
   const double target = all ? target_of_all(row, m.bytes, before, tb_per_s) : row.target_us;
   const auto moved = static_cast<double>(m.bytes.read + m.bytes.written);
   const double limit = m.read_us.p50 / m.us.p50 * 100;
-  const char* met = target <= 0 ? "-" : m.us.p50 <= target ? "met" : "missed";
+  const Quantiles chained = measure_gpu(row, Variant::exact, true).us;
+  const char* met = target <= 0             ? "-"
+                    : m.us.p50 <= target    ? "met"
+                    : chained.p50 <= target ? "met, chained"
+                                            : "missed";
   nlohmann::ordered_json out = {{"name", row.name},
                                 {"op", row.with_indexer ? "csa_step"
                                        : row.with_store ? "compress, norm_rope_store"
                                                         : name(row.op)},
                                 {"us", quantiles_json(m.us)},
+                                {"chained_us", quantiles_json(chained)},
                                 {"read_us", quantiles_json(m.read_us)},
                                 {"bytes_read", m.bytes.read},
                                 {"bytes_written", m.bytes.written},
@@ -113,13 +118,14 @@ nlohmann::ordered_json measure_row(const PerfRow& row, const nlohmann::ordered_j
   }
   std::string fast = "-";
   if (weighs_scores(row)) {
-    const PerfMeasurement f = measure_gpu(row, Variant::fast, true);
+    const PerfMeasurement f = measure_gpu(row, Variant::fast);
     out["fast_us"] = quantiles_json(f.us);
     fast = fmt::format("{:.2f}", f.us.p50);
   }
-  fmt::print("{:33} {:8.2f} {:8.2f} {:8.2f} {:9.2f} {:6.2f} {:5.1f}% {:>8} {:>8} {:8.1f}  {}\n",
-             row.name, m.us.p20, m.us.p50, m.us.p80, moved * 1e-6, moved / m.us.p50 * 1e-6, limit,
-             pages, fast, target, met);
+  fmt::print(
+      "{:33} {:8.2f} {:8.2f} {:8.2f} {:8.2f} {:9.2f} {:6.2f} {:5.1f}% {:>8} {:>8} {:8.1f}  {}\n",
+      row.name, m.us.p20, m.us.p50, m.us.p80, chained.p50, moved * 1e-6, moved / m.us.p50 * 1e-6,
+      limit, pages, fast, target, met);
   std::fflush(stdout);
   return out;
 }
@@ -135,8 +141,9 @@ nlohmann::ordered_json run_perf_suite(const BenchOptions& options) {
   fmt::print("{}: reads {:.2f} TB/s from 4 GiB, an empty launch of a graph takes {:.2f} us\n\n",
              report["device"]["gpu"].get<std::string>(), report["read_tb_per_s"].get<double>(),
              report["empty_launch_us"].get<double>());
-  fmt::print("{:33} {:>8} {:>8} {:>8} {:>9} {:>6} {:>6} {:>8} {:>8} {:>8}\n", "workload", "us p20",
-             "p50", "p80", "MB", "TB/s", "limit", "pages us", "fast us", "target");
+  fmt::print("{:33} {:>8} {:>8} {:>8} {:>8} {:>9} {:>6} {:>6} {:>8} {:>8} {:>8}\n", "workload",
+             "us p20", "p50", "p80", "chained", "MB", "TB/s", "limit", "pages us", "fast us",
+             "target");
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const PerfRow& row : perf_rows()) {
     if (!is_asked(row, options.rows)) continue;

@@ -225,7 +225,7 @@ void check(const Status& s) {
 
 }  // namespace
 
-PerfMeasurement measure_gpu(const PerfRow& row, Variant variant, bool with_plan) {
+PerfMeasurement measure_gpu(const PerfRow& row, Variant variant, bool chained) {
   Held held;
   LayerOnGpu layer(row, held);
   std::optional<LayerOnGpu> indexer;
@@ -243,14 +243,15 @@ PerfMeasurement measure_gpu(const PerfRow& row, Variant variant, bool with_plan)
   exec.stream = stream.handle;
   exec.variant = variant;
   check(plan(layer.common(), exec));
-  if (!with_plan && row.op != Op::plan) layer.common().plan = {};
   if (indexer) {
     indexer->common().batch.positions = layer.common().batch.positions;
     indexer->common().batch.token_to_req = layer.common().batch.token_to_req;
     indexer->common().plan = layer.common().plan;
   }
-  Exec chained = exec;
-  chained.chained = true;
+  // With one set of buffers, the call before writes what this one may read early.
+  if (chained) exec.chain = sets > 1 ? Chain::early : Chain::late;
+  Exec second = exec;  // of two launches
+  second.chain = Chain::early;
   std::vector<Call> calls;
   std::vector<Call> others;
   for (std::int64_t i = 0; i < sets; ++i) {
@@ -263,14 +264,15 @@ PerfMeasurement measure_gpu(const PerfRow& row, Variant variant, bool with_plan)
   if (row.with_store) {
     // Both are of one family, "cuda/hca-special": the ops tell which is which.
     std::string store;
-    check(describe(Op::norm_rope_store, calls[0], chained, &store));
+    check(describe(Op::norm_rope_store, calls[0], second, &store));
     m.code = fmt::format("{}: {}; {}: {}", name(row.op), m.code, name(Op::norm_rope_store), store);
   }
   m.us = time_graph(stream.handle, std::max<std::int64_t>(sets, 20), [&](std::int64_t i) {
     const auto k = static_cast<std::size_t>(i % sets);
     check(indexer ? csa_step(calls[k], others[k], exec) : run(row.op, calls[k], exec));
-    if (row.with_store) check(run(Op::norm_rope_store, calls[k], chained));
+    if (row.with_store) check(run(Op::norm_rope_store, calls[k], second));
   });
+  if (chained) return m;
   m.read_us = time_read(stream.handle, m.bytes.read);
   std::vector<PagedWindows> windows;
   for (const Call& call : calls) {

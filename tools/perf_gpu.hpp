@@ -25,7 +25,9 @@ struct PerfMeasurement {
 
 /// Measures one row on the current device: the calls of a graph go round buffers that together
 /// are several times the L2. Throws Error when CUDA or Pleat refuses.
-PerfMeasurement measure_gpu(const PerfRow& row, Variant variant, bool with_plan);
+/// \p chained: each call is launched dependent on the one before it (Chain::early), which stands in
+/// for the matrix product of an engine; it has other buffers.
+PerfMeasurement measure_gpu(const PerfRow& row, Variant variant, bool chained = false);
 
 /// Time of a graph's kernel that does nothing, in microseconds.
 Quantiles measure_empty_launch();

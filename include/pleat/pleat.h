@@ -100,6 +100,18 @@ enum pleat_variant {
   PLEAT_FAST = 1 /* cuda only: the hardware's approximate exp2 */
 };
 
+/* cuda, sm_90 up: programmatic dependent launch. What a kernel may read while its predecessor on
+ * the stream still runs; it writes nothing before that has ended. The bytes are the same. */
+enum pleat_chain {
+  PLEAT_CHAIN_NONE = 0, /* it starts when its predecessor has ended */
+  PLEAT_CHAIN_LATE = 1, /* ape and norm: no kernel that may then still run writes these two */
+  PLEAT_CHAIN_EARLY = 2 /* all but the rows it is given: projection (step, save_state), state
+                         * (compress, compress_store), compressed (norm_rope_store). So no kernel
+                         * that may then still run writes weights, batch, plan, block table or, with
+                         * step, state rows of earlier steps. Not for the first call after the plan
+                         * or after a copy that brought the batch. Op plan: as late */
+};
+
 enum pleat_op {
   PLEAT_OP_PLAN = 0,
   PLEAT_OP_SAVE_STATE = 1,
@@ -194,8 +206,7 @@ typedef struct pleat_exec {
   int32_t simd;       /* enum pleat_simd */
   int32_t variant;    /* enum pleat_variant */
   int32_t checked;    /* 1: validate the index arrays before anything is written; else 0 */
-  int32_t chained;    /* 1: cuda, programmatic dependent launch: ape and norm may be read while the
-                       * kernel before still runs, which must not write them; else 0 */
+  int32_t chain;      /* enum pleat_chain */
   void* stream;       /* cuda: a cudaStream_t; NULL is the default stream */
 } pleat_exec;
 

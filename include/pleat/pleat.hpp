@@ -120,6 +120,21 @@ enum class SimdTarget : std::int32_t { best = 0, scalar = 1, neon = 2, avx2 = 3,
 /// cuda only. fast uses the hardware's approximate exp2: same order, same invariances, other bits.
 enum class Variant : std::int32_t { exact = 0, fast = 1 };
 
+/// cuda, sm_90 up: programmatic dependent launch. The kernel may start while its predecessor on the
+/// stream, the last kernel or copy before it, still runs; what it reads before that has ended is
+/// what the caller says is complete. Nothing is written earlier, and the bytes are the same.
+enum class Chain : std::int32_t {
+  none = 0,  ///< it starts when its predecessor has ended
+  /// Before that it reads weights.ape and weights.norm alone: no kernel that may then still run
+  /// writes these two.
+  late = 1,
+  /// Before that it reads all but the rows that it is given: projection (step, save_state), state
+  /// (compress, compress_store) or compressed (norm_rope_store). So no kernel that may then still
+  /// run writes weights, batch, plan, block table or, with step, state rows of earlier steps. Not
+  /// for the first call after the plan, or after a copy that brought the batch. Op plan: as late.
+  early = 2,
+};
+
 struct Exec {
   Backend backend = Backend::cpu;
   std::int32_t threads = 0;  ///< cpu: 0 = one per core. The bytes do not depend on it
@@ -129,11 +144,7 @@ struct Exec {
   /// written, and name the first bad token. On cuda this synchronises the stream.
   bool checked = false;
   void* stream = nullptr;  ///< cuda: a cudaStream_t; null is the default stream
-  /// cuda, sm_90 up: programmatic dependent launch. The kernel may start while its predecessor on
-  /// the stream still runs, and waits before the first read of anything a predecessor may write.
-  /// It may read weights.ape and weights.norm before that: no kernel that may then still run, the
-  /// predecessor least of all, writes these two.
-  bool chained = false;
+  Chain chain = Chain::none;
 };
 
 /// Bytes of a plan for up to `tokens` tokens; a multiple of 64. 0 if tokens is negative.

@@ -157,11 +157,11 @@ Status read_exec(const pleat_exec* given, Exec* out) {
     if (Status s = adopt("exec", "pleat_exec", given, &in); !s.ok()) return s;
   }
   if (Status s = read_flag("", "exec.checked", in.checked, &out->checked); !s.ok()) return s;
-  if (Status s = read_flag("", "exec.chained", in.chained, &out->chained); !s.ok()) return s;
   out->backend = static_cast<Backend>(in.backend);
   out->threads = in.threads;
   out->simd = static_cast<SimdTarget>(in.simd);
   out->variant = static_cast<Variant>(in.variant);
+  out->chain = static_cast<Chain>(in.chain);
   out->stream = in.stream;
   return {};
 }

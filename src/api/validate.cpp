@@ -32,6 +32,7 @@ Status check_exec(const Exec& exec) {
   if (Status s = check_enum("exec.backend", exec.backend, Backend::cuda); !s.ok()) return s;
   if (Status s = check_enum("exec.simd", exec.simd, SimdTarget::avx512); !s.ok()) return s;
   if (Status s = check_enum("exec.variant", exec.variant, Variant::fast); !s.ok()) return s;
+  if (Status s = check_enum("exec.chain", exec.chain, Chain::early); !s.ok()) return s;
   if (exec.threads < 0) return invalid("exec.threads", "at least 0", exec.threads);
   if (exec.variant == Variant::fast && exec.backend != Backend::cuda) {
     return refusal(StatusCode::unsupported, "exec.variant",
@@ -103,12 +104,12 @@ Status check_ring(Op op, const Call& call) {
     return {};
   }
   const std::int64_t rollback = selects_state(op) ? call.write.rollback : 0;
-  if (call.state.pages.shape[1] < g.window() + rollback) {
   constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
   if (call.state.pages.shape[1] > most) {
     return invalid("state.pages", fmt::format("middle dimension at most {} of a ring", most),
                    call.state.pages.shape[1]);
   }
+  if (call.state.pages.shape[1] < g.window() + rollback) {
     return invalid("state.pages",
                    fmt::format("middle dimension at least {} (window {} of {} and rollback {}, as "
                                "the state is a ring)",

@@ -80,6 +80,7 @@ struct Prepared {
 Prepared prepare(Op op, const Call& call, const Exec& exec, const DeviceTraits& device) {
   Prepared out{make_params(op, call), tune(op, call, exec, device)};
   out.params.shares = out.tuning.shares;
+  out.params.early = exec.chain == Chain::early && device.clusters && op != Op::plan;
   return out;
 }
 

@@ -161,7 +161,7 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
     issue_ape<G>(p, 0, warp * kTileChannels, memory + CsaMemory::ape + warp * kTilePartBytes, lane);
   }
   close_copies();
-  wait_for_predecessor();
+  if (!p.early) wait_for_predecessor();
 
   WindowList list;
   if (p.plan != nullptr) {
@@ -175,6 +175,7 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
   std::int32_t index = list.first;
   CsaPages pages{};
   if (index < list.count) pages = csa_pages<G, PageRows>(p, list.head[0]);
+  wait_for_rows();
 #pragma unroll 1
   for (int t = 0; t < kWarpTiles; ++t) {
     if (index < list.count && folds(t)) copies.issue(p, list.head[0], pages, t);
@@ -281,12 +282,10 @@ __global__ void __launch_bounds__(kCsaThreads, 2) csa_kernel(const __grid_consta
   if (block < p.shares.blocks) {
     fold_groups<G, S, P, PageRows, CacheRows, Fast>(p, block, dynamic, sh);
   } else {
-    wait_for_predecessor();
     save_rows<G, S, P, kCsaThreads>(p, block - p.shares.blocks,
                                     static_cast<int>(gridDim.x) - p.shares.blocks,
                                     reinterpret_cast<SaveItem*>(dynamic));
   }
-  let_successor_start();
 }
 
 }  // namespace pleat::cuda

@@ -30,7 +30,6 @@ __global__ void __launch_bounds__(kCsaThreads, 2)
     fold_groups<Indexer, S, P, PageRows, CacheRows, Fast>(indexer, block - main.shares.blocks,
                                                           dynamic, shared.indexer);
   } else {
-    wait_for_predecessor();
     const int save = block - folds;
     auto* found = reinterpret_cast<SaveItem*>(dynamic);
     if (save < main_save_blocks) {
@@ -41,7 +40,6 @@ __global__ void __launch_bounds__(kCsaThreads, 2)
                                             found);
     }
   }
-  let_successor_start();
 }
 
 template <class S, class P, int PageRows, int CacheRows>

@@ -87,16 +87,24 @@ __device__ __forceinline__ std::uint32_t shared_word(std::uint32_t at) {
 }
 
 /// Programmatic dependent launch: everything that a predecessor on the stream wrote is visible
-/// after the wait. A kernel that was not launched so passes through.
+/// after the wait. A kernel that was not launched so passes through, as does a second wait. Every
+/// thread waits, also one that reads nothing: else the kernel could end before its predecessor.
 __device__ __forceinline__ void wait_for_predecessor() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
+/// After the wait, never before: a successor may take it that there is no other kernel before this
+/// one. Early, as a successor whose blocks find room waits by itself.
 __device__ __forceinline__ void let_successor_start() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
+}
+/// Where nothing more is read before the wait.
+__device__ __forceinline__ void wait_for_rows() {
+  wait_for_predecessor();
+  let_successor_start();
 }
 
 #if __CUDA_ARCH__ >= 900

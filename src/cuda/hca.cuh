@@ -34,14 +34,12 @@ __global__ void __launch_bounds__(kHcaThreads, kHcaResident<S, P, PageRows, Fast
     __trap();
   } else {
     if (static_cast<int>(blockIdx.x) >= p.shares.blocks) {
-      wait_for_predecessor();
       save_rows<G, S, P, kHcaThreads>(p, static_cast<int>(blockIdx.x) - p.shares.blocks,
                                       static_cast<int>(gridDim.x) - p.shares.blocks,
                                       reinterpret_cast<SaveItem*>(dynamic));
     } else {
       fold_windows<G, S, P, PageRows, CacheRows, Cluster, Fast>(p, dynamic);
     }
-    let_successor_start();
   }
 }
 

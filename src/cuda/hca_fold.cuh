@@ -176,7 +176,7 @@ __device__ __forceinline__ void fold_windows(const FoldParams& p, uint4* dynamic
     for (int g = 0; g < ring; ++g)
       issue_bias(g, g);
   }
-  wait_for_predecessor();
+  if (!p.early) wait_for_predecessor();
 
   WindowList list;
   if (p.plan != nullptr) {
@@ -205,6 +205,8 @@ __device__ __forceinline__ void fold_windows(const FoldParams& p, uint4* dynamic
     pages = pages_of(list.head[0]);
 #pragma unroll 1
     for (int g = 0; g < ring; ++g) {
+      const bool from_before = fresh_from<G>(p, list.head[0], first_group + g) >= kGroupRows;
+      if (p.projection == nullptr || !from_before) wait_for_predecessor();
       issue(list.head[0], pages, g, g);
       if (g == 0 && p.output == Output::cache && finishes(0)) {
         issue_late<G>(p, list.head[0], rotates, lane, sh.late[warp][0]);
@@ -212,6 +214,7 @@ __device__ __forceinline__ void fold_windows(const FoldParams& p, uint4* dynamic
       close_copies();
     }
   }
+  wait_for_rows();
 #if __CUDA_ARCH__ >= 900
   if constexpr (Cluster > 1) cluster_wait();  // all peers' barriers are there
 #endif

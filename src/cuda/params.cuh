@@ -75,6 +75,7 @@ struct FoldParams {
   std::int32_t scale_bytes;
   Output output;
   bool norm_bf16;
+  bool early;           ///< Chain::early: only rows are waited for
   bool writes_through;  ///< the fold writes state rows that it reads (write_through.cuh)
   StatePolicy policy;
   std::int32_t rollback;

@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(kPlanThreads)
   constexpr int warps = kPlanThreads / 32;
   __shared__ PlanCounts warp_counts[warps];
   __shared__ PlanCounts block_counts[2];
-  wait_for_predecessor();
+  wait_for_rows();
   const int tid = static_cast<int>(threadIdx.x);
   const int lane = tid % 32;
   const int warp = tid / 32;
@@ -135,7 +135,6 @@ __global__ void __launch_bounds__(kPlanThreads)
     cooperative_groups::this_cluster().sync();  // peers may still read this block's counts
   }
 #endif
-  let_successor_start();
 }
 
 }  // namespace pleat::cuda

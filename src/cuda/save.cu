@@ -14,10 +14,8 @@ template <class G, class S, class P>
 __global__ void __launch_bounds__(kSaveThreads, 6)
     save_kernel(const __grid_constant__ FoldParams p) {
   __shared__ SaveItem found[kSaveThreads];
-  wait_for_predecessor();
   save_rows<G, S, P, kSaveThreads>(p, static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x),
                                    found);
-  let_successor_start();
 }
 
 template <class G>

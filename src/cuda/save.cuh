@@ -106,7 +106,8 @@ __device__ __forceinline__ void copy_rows(const FoldParams& p, int tid, std::int
           raw[k][q] = load_quad<P>(p.projection, token * p.projection_stride + channel(q));
       }
     };
-    if (kRowsFirst<G>) load_rows(own);
+    const bool rows_first = kRowsFirst<G> && !p.early;  // early, they are what is waited for
+    if (rows_first) load_rows(own);
     std::int64_t slot = -1;
     std::int64_t position = 0;
     std::int32_t request = 0;
@@ -138,7 +139,8 @@ __device__ __forceinline__ void copy_rows(const FoldParams& p, int tid, std::int
       }
       to = slot_row(p, slot);
     }
-    if (!kRowsFirst<G>) load_rows(mask != 0 ? own : -1);
+    wait_for_rows();
+    if (!rows_first) load_rows(mask != 0 ? own : -1);
 #pragma unroll
     for (int k = 0; k < Shape::deep; ++k) {
       const int from = k * Shape::together + row;
@@ -162,6 +164,7 @@ __device__ __forceinline__ void save_rows(const FoldParams& p, std::int32_t inde
   constexpr std::int32_t rows = SaveShape<G, Threads>::rows;
   __shared__ std::int32_t count;
   const int tid = static_cast<int>(threadIdx.x);
+  if (!p.early) wait_for_rows();
   const std::int32_t listed =
       p.tokens > kFewTokens && p.saves != nullptr ? p.plan->saves : kEveryLiveToken;
   // Of few tokens every row is looked at: on a decode step all are saved.
@@ -169,6 +172,7 @@ __device__ __forceinline__ void save_rows(const FoldParams& p, std::int32_t inde
     SaveList list{nullptr, nullptr, p.tokens, false};
     if (listed >= 0) list = {p.saves, nullptr, listed, !p.writes_through};
     copy_rows<G, S, P, Threads>(p, tid, index * rows, blocks * rows, list);
+    wait_for_rows();
     return;
   }
 #pragma unroll 1
@@ -185,6 +189,7 @@ __device__ __forceinline__ void save_rows(const FoldParams& p, std::int32_t inde
     copy_rows<G, S, P, Threads>(p, tid, 0, rows, {nullptr, found, count, false});
     __syncthreads();
   }
+  wait_for_rows();  // who had none too
 }
 
 }  // namespace pleat::cuda

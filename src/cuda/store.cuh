@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(kStoreThreads)
   const int channel = first_tile * kTileChannels + 2 * lane;
   const bool rotates = first_tile + 2 == G::tiles;
   const Two weight[2] = {norm_of(p, channel), norm_of(p, channel + kTileChannels)};
-  wait_for_predecessor();
+  if (!p.early) wait_for_rows();
 
   WindowList list;
   if (p.plan != nullptr) {
@@ -40,6 +40,7 @@ __global__ void __launch_bounds__(kStoreThreads)
   for (std::int32_t i = list.first; i < list.count; i += list.stride, side ^= 1U) {
     const PlanEntry e = i == list.first ? list.head[0] : list.entries[i];
     const Late late = fetch_late<G>(p, e, rotates, lane);
+    wait_for_rows();
     float squares[G::tiles];
     Two x[2];
 #pragma unroll
@@ -62,7 +63,7 @@ __global__ void __launch_bounds__(kStoreThreads)
     if (late.kv_slot < 0) continue;
     finish_two_tiles<G, CacheRows>(p, x, squares, weight, late, first_tile, lane);
   }
-  let_successor_start();
+  wait_for_rows();  // who had none too
 }
 
 }  // namespace pleat::cuda

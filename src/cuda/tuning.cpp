@@ -149,7 +149,7 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
   FoldTuning t;
   t.special = why_not_special(op, call) == nullptr;
   t.fast = exec.variant == Variant::fast;
-  t.chained = exec.chained && device.clusters;
+  t.chained = exec.chain != Chain::none && device.clusters;
   if (g == Hca::value && device.clusters && folds(op)) {
     t.cluster = call.plan.data == nullptr ? 8
                                           : hca_cluster(op, windows_expected(op, call),

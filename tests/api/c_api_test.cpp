@@ -278,8 +278,8 @@ TEST(CApi, FlagsAreZeroOrOne) {
   exec.checked = 3;
   expect(clean, exec, "exec.checked: expected 0 or 1, got 3");
   exec = reference_exec();
-  exec.chained = 4;
-  expect(clean, exec, "exec.chained: expected 0 or 1, got 4");
+  exec.chain = 4;
+  expect(clean, exec, "exec.chain: expected a value from 0 to 2, got 4");
 }
 
 TEST(CApi, UnknownOpsAreRefused) {

@@ -33,13 +33,14 @@ struct Way {
   bool special;  ///< the page sizes that engines have
   StateLayout layout = StateLayout::paged;
   StateWrite write = {};
-  bool chained = false;
+  Chain chain = Chain::none;
 };
 
 const Way kWays[] = {
     {"plan", true, true},
     {"no_plan", false, true},
-    {"plan_chained", true, true, StateLayout::paged, {}, true},
+    {"plan_chained", true, true, StateLayout::paged, {}, Chain::late},
+    {"early", false, true, StateLayout::paged, {}, Chain::early},
     {"plan_tail", true, true, StateLayout::paged, {StatePolicy::tail, 2}},
     {"tail", false, true, StateLayout::paged, {StatePolicy::tail, 2}},
     {"plan_generic", true, false},
@@ -132,7 +133,7 @@ class Compared {
         twin_(size_.state_pages, size_.cache_pages * shape_.cache_rows, shape_.state_rows, random_),
         gpu_(main_, indexer_, shape_, size_, gpu_exec(stream_)),
         cpu_(main_, indexer_, shape_, size_, cpu_exec()) {
-    gpu_.main.exec.chained = way.chained;
+    gpu_.main.exec.chain = way.chain;
     for (PairRig* r : {&gpu_, &cpu_})
       r->fill(1);
   }

@@ -39,14 +39,15 @@ struct Way {
   bool plan;
   StateLayout layout = StateLayout::paged;
   StateWrite write = {};
-  bool chained = false;
+  Chain chain = Chain::none;
 };
 
 using Path = EngineShape::Path;
 const Way kWays[] = {
     {"step_plan", Path::step, true},
     {"step", Path::step, false},
-    {"step_plan_chained", Path::step, true, StateLayout::paged, {}, true},
+    {"step_plan_chained", Path::step, true, StateLayout::paged, {}, Chain::late},
+    {"step_early", Path::step, false, StateLayout::paged, {}, Chain::early},
     {"step_plan_tail", Path::step, true, StateLayout::paged, {StatePolicy::tail, 2}},
     {"step_tail", Path::step, false, StateLayout::paged, {StatePolicy::tail, 2}},
     {"step_plan_ring", Path::step, true, StateLayout::ring},
@@ -109,7 +110,7 @@ class Replay {
         size_(rig_size(layer_, shape_, c.kind.tokens, c.kind.requests)),
         gpu_(layer_, shape_, size_, gpu_exec(stream_)),
         cpu_(layer_, shape_, size_, cpu_exec()) {
-    gpu_.exec.chained = c.way.chained;
+    gpu_.exec.chain = c.way.chain;
     both([](Rig& r) { r.fill(1); });
   }
 
