@@ -343,5 +343,34 @@ TEST(CApi, ViewHelpersSpellShapesAsTheCppOnesDo) {
                    TensorView::paged(&byte, DType::u8, 5, 7, 9, 99)));
 }
 
+TEST(CApi, DescribeNeedsRoomForTheZeroToo) {
+  ApiCall good;
+  const pleat_call call = c_call_of(good.call);
+  const pleat_exec exec = reference_exec();
+  char text[64];
+  ASSERT_EQ(pleat_describe(PLEAT_OP_STEP, &call, &exec, text, sizeof text), PLEAT_OK);
+  const std::size_t length = std::strlen(text);
+  char exact[64];
+  std::memset(exact, '?', sizeof exact);
+  EXPECT_EQ(pleat_describe(PLEAT_OP_STEP, &call, &exec, exact, length), PLEAT_INVALID_ARGUMENT);
+  EXPECT_EQ(exact[length], '?');
+  EXPECT_EQ(pleat_last_error(), "size: expected at least " + std::to_string(length + 1) + ", got " +
+                                    std::to_string(length));
+  EXPECT_EQ(pleat_describe(PLEAT_OP_STEP, &call, &exec, exact, length + 1), PLEAT_OK);
+  EXPECT_STREQ(exact, text);
+}
+
+TEST(CApi, LongTextsOfErrorsComeWhole) {
+  ApiCall good;
+  Exec exec;
+  exec.backend = Backend::reference;
+  const pleat_exec c_exec = reference_exec();
+  good.call.compressor.geometry.ratio = 3;
+  const pleat_call call = c_call_of(good.call);
+  EXPECT_EQ(pleat_step(&call, &c_exec), PLEAT_INVALID_ARGUMENT);
+  EXPECT_EQ(pleat_last_error(), step(good.call, exec).message());
+  EXPECT_GT(std::strlen(pleat_last_error()), 180U);
+}
+
 }  // namespace
 }  // namespace pleat

@@ -2,7 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <algorithm>
+#include <cmath>
 #include <pleat/pleat.hpp>
+#include <vector>
+#include "support/api_call.hpp"
 
 #include <new>
 #include <stdexcept>
@@ -157,6 +161,50 @@ TEST(Names, OfEveryValueAndOfNone) {
   EXPECT_STREQ(name(static_cast<RowFormat>(-1)), "unknown");
   EXPECT_STREQ(name(static_cast<Backend>(9)), "unknown");
   EXPECT_STRNE(version(), "");
+}
+
+/// Rows of the weights may lie farther apart than they are wide.
+TEST(Dispatch, WeightsMayHavePaddingBetweenTheirRows) {
+  for (const Recipe recipe : {Recipe::vllm, Recipe::sglang}) {  // APE when saving, when pooling
+    test::ApiCall packed({Csa::value, recipe});
+    test::ApiCall apart({Csa::value, recipe});
+    std::vector<std::vector<float>> memory;
+    for (TensorView* v : {&apart.call.weights.ape, &apart.call.weights.rope}) {
+      const std::int64_t stride = v->stride[0] + 16;
+      memory.emplace_back(static_cast<std::size_t>(v->shape[0] * stride + 4), NAN);
+      float* to = memory.back().data();
+      while (reinterpret_cast<std::uintptr_t>(to) % 16 != 0)
+        ++to;
+      for (std::int64_t r = 0; r < v->shape[0]; ++r)
+        std::copy_n(static_cast<const float*>(v->data) + r * v->stride[0], v->shape[1],
+                    to + r * stride);
+      v->data = to;
+      v->stride[0] = stride;
+    }
+    for (const Backend backend : {Backend::cpu, Backend::reference}) {
+      ASSERT_EQ(step(packed.call, {backend}).message(), "");
+      ASSERT_EQ(step(apart.call, {backend}).message(), "");
+      EXPECT_EQ(packed.outputs(), apart.outputs());
+    }
+  }
+}
+
+/// Padding inside a request breaks it: what lies before is then read from the state as it was.
+TEST(Dispatch, BrokenRequestsReadTheStateAsItWas) {
+  test::ApiCall cpu;
+  test::ApiCall reference;
+  for (test::ApiCall* a : {&cpu, &reference}) {
+    a->state_slots()[4] = a->state_slots()[9] = -1;
+    for (std::int64_t t = 5; t < 9; ++t) {  // positions 8 to 11, whose window begins at 4
+      a->positions()[t] = 3 + t;
+      a->requests()[t] = 0;
+      a->state_slots()[t] = 12 + t - 5;
+      a->kv_slots()[t] = 3;
+    }
+  }
+  ASSERT_EQ(step(reference.call, {Backend::reference}).message(), "");
+  ASSERT_EQ(step(cpu.call, {Backend::cpu, 1}).message(), "");
+  EXPECT_EQ(cpu.outputs(), reference.outputs());
 }
 
 }  // namespace

@@ -272,5 +272,36 @@ TEST(CsaStep, CachesOfOnePoolUseItsPagesApart) {
   EXPECT_EQ(pair.outputs(), before);
 }
 
+TEST(CsaStep, PoolsThatBeginElsewhereAreComparedPageByPage) {
+  ApiPair pair;
+  const std::int64_t stride = pair.main().cache.stride[0];
+  pair.indexer().cache.data = shifted(pair.main().cache.data, stride);  // its page 0 is main's 1
+  pair.indexer().cache.stride[0] = stride;
+  pair.indexer().cache.shape[0] = 2;
+  wide(pair.main().batch.kv_slots, 3) = 2;
+  wide(pair.main().batch.kv_slots, 9) = 1;     // pages 1 and 0
+  wide(pair.indexer().batch.kv_slots, 3) = 2;  // page 1, main's 2
+  wide(pair.indexer().batch.kv_slots, 9) = 3;
+  EXPECT_EQ(csa_step(pair.main(), pair.indexer(), reference(true)).message(), "");
+  wide(pair.indexer().batch.kv_slots, 9) = 1;
+  EXPECT_EQ(csa_step(pair.main(), pair.indexer(), reference(true)).message(),
+            "indexer.cache: expected no page of the pool that main.cache has in this step, got "
+            "page 0, page 1 there");
+}
+
+TEST(CsaStep, StateOfOneAndCacheOfTheOtherInOnePoolAreApart) {
+  ApiPair pair;
+  const std::int64_t stride = pair.main().state.pages.stride[0] * 4;  // bytes
+  pair.indexer().cache.data = pair.main().state.pages.data;
+  pair.indexer().cache.stride[0] = stride;  // main's state has pages 5, 4, 3 and 2
+  wide(pair.indexer().batch.kv_slots, 3) = 1;
+  wide(pair.indexer().batch.kv_slots, 9) = 2;
+  EXPECT_EQ(csa_step(pair.main(), pair.indexer(), reference(true)).message(), "");
+  wide(pair.indexer().batch.kv_slots, 9) = 4;
+  EXPECT_EQ(csa_step(pair.main(), pair.indexer(), reference(true)).message(),
+            "indexer.cache: expected no page of the pool that main.state.pages has in this step, "
+            "got page 2, page 2 there");
+}
+
 }  // namespace
 }  // namespace pleat

@@ -225,7 +225,9 @@ TEST_F(Cli, VerifyExplainsWhatDiffers) {
   EXPECT_THAT(out.text, HasSubstr("first     page 0, row 0, channel 0: code 0xa5"));
   EXPECT_THAT(out.text, HasSubstr("first     page 0, row 1, kv channel 1: "));
   EXPECT_THAT(out.text, HasSubstr("\ndifferent\n"));
-  EXPECT_EQ(pleat("verify --quiet " + path("r.st") + " " + path("s.st")).text, "");
+  const Outcome quiet = pleat("verify --quiet " + path("r.st") + " " + path("s.st"));
+  EXPECT_EQ(quiet.text, "");
+  EXPECT_EQ(quiet.exit, 1);
 }
 
 TEST_F(Cli, VerifyRefusesWhatCannotBeCompared) {

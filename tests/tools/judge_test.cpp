@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <functional>
 #include <string>
@@ -160,6 +161,28 @@ TEST(Judge, PooledRowsWithinTheLimit) {
   EXPECT_FALSE(scaled(1.00003F));
   EXPECT_FALSE(judged_ok(shape, [](TensorFile& f) { f.find("compressed")->as<float>()[0] = 1; }))
       << "token 0 closes nothing";
+}
+
+TEST(Judge, FourCodesOfTwoThousandMayDifferAndFiveMayNot) {
+  const auto with = [](int codes) {
+    return judged_ok(shape_of(Op::compress_store), [&](TensorFile& f) {
+      for (int i = 0; i < codes; ++i)
+        written_row(f)[i] ^= 1;
+    });
+  };
+  EXPECT_TRUE(with(4));
+  EXPECT_FALSE(with(5));
+}
+
+TEST(Judge, PooledRowsAreFinite) {
+  for (const float bad : {NAN, INFINITY}) {
+    EXPECT_FALSE(judged_ok(shape_of(Op::compress), [&](TensorFile& f) {
+      Tensor* t = f.find("compressed");
+      for (std::size_t i = 0; i < t->bytes.size() / 4; ++i) {
+        if (t->as<float>()[i] != 0) t->as<float>()[i] = bad;
+      }
+    }));
+  }
 }
 
 TEST(Judge, WhatCannotBeComparedIsAnError) {

@@ -60,6 +60,9 @@ TEST_F(OutputFile, IsMadeWithItsFoldersAndReplaced) {
   make_folder_of("--out", path("a/b/c"));
   write(path("a/b/c"), "one");
   EXPECT_EQ(text_of(path("a/b/c")), "one");
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  EXPECT_EQ(fs::status(path("a/b/c")).permissions(), static_cast<fs::perms>(0666U & ~mask));
   fs::permissions(path("a/b/c"), fs::perms::owner_read | fs::perms::owner_write);
   write(path("a/b/c"), "two");
   EXPECT_EQ(text_of(path("a/b/c")), "two");

@@ -3,6 +3,8 @@
 #include "tools/quanta.hpp"
 
 #include <gtest/gtest.h>
+#include <algorithm>
+#include "tools/row_digest.hpp"
 
 #include <cstring>
 #include <vector>
@@ -137,6 +139,28 @@ TEST(Quanta, NumbersInSteps) {
   const std::uint16_t y[] = {0x3F84, 0x8001};
   EXPECT_EQ(compare_numbers(DType::bf16, x, y, 2).largest_ulps, 4);
   EXPECT_EQ(compare_numbers(DType::bf16, x, x, 2).first, -1);
+}
+
+TEST(Quanta, DigestsSeeEveryByteAndItsPlace) {
+  std::vector<std::uint8_t> row(132);
+  for (std::size_t i = 0; i < row.size(); ++i)
+    row[i] = static_cast<std::uint8_t>(7 * i + 1);
+  const auto digest = [&] { return digest_of_row(row.data(), 128, row.data() + 128, 4, 3, 5, 7); };
+  const std::uint64_t want = digest();
+  for (std::uint8_t& byte : row) {
+    byte ^= 0x10;
+    EXPECT_NE(digest(), want) << "byte " << &byte - row.data();
+    byte ^= 0x10;
+  }
+  std::swap_ranges(row.begin(), row.begin() + 4, row.begin() + 4);
+  EXPECT_NE(digest(), want) << "words that changed places";
+}
+
+TEST(Quanta, IndexCodesUnderAWrongScaleStillCount) {
+  Caches c(RowFormat::index_fp8, Indexer::value);
+  c.scale(0, 1, 3) ^= 1;
+  c.value(0, 1, 9) += 2;
+  EXPECT_EQ(c.compare().counts, (CodeCounts{4 * 128, 0, 1, 1}));
 }
 
 }  // namespace

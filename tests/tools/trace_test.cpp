@@ -64,6 +64,21 @@ TEST(Trace, ReadsAzureTimestampsWithFractionsAndZones) {
   EXPECT_EQ(t.requests[2].arrival_us, 1'250'001);
 }
 
+TEST(Trace, ZonesEastAndWestAndOfHalfHours) {
+  const Trace t = parse_trace(
+      "2023-11-16 18:00:00Z,1,0\n2023-11-16 12:30:01-05:30,1,0\n2023-11-16 23:30:02+05:30,1,0\n",
+      "t");
+  ASSERT_EQ(t.requests.size(), 3U);
+  EXPECT_EQ(t.requests[1].arrival_us, 1'000'000);
+  EXPECT_EQ(t.requests[2].arrival_us, 2'000'000);
+}
+
+TEST(Trace, TabsAreBlanks) {
+  const Trace t = parse_trace("\t0,\t300\t,20\t\n", "t");
+  ASSERT_EQ(t.requests.size(), 1U);
+  EXPECT_EQ(t.requests[0].input_tokens, 300);
+}
+
 TEST(Trace, ReadsPlainCsvWithAndWithoutHeader) {
   for (const char* header : {"", "arrival_ms,input_tokens,output_tokens\n", "\xEF\xBB\xBF"}) {
     const Trace t = parse_trace(std::string(header) + "0, 300 ,20\n\n5.0625,1000,4\n", "t");
@@ -146,6 +161,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadTrace{"2023-11-16 18:15:46.,1,1\n", "t:1: ", "date and time", "46."},
         BadTrace{"2023-11-16 18:15:46.68x,1,1\n", "t:1: ", "date and time", "68x"},
         BadTrace{"2023-11-16 18:15:46+2,1,1\n", "t:1: ", "date and time", "+2"},
+        BadTrace{"2023-11-16 18:15:46+02x00,1,1\n", "t:1: ", "date and time", "+02x00"},
+        BadTrace{"2023-11-16 18:15:61,1,1\n", "t:1: ", "date and time", "15:61"},
+        BadTrace{"{\"timestamp\": 1000000000001, \"input_length\": 1, \"output_length\": 1}",
+                 "t:1: ", "timestamp: expected milliseconds from 0 to 1000000000000",
+                 "1000000000001"},
         BadTrace{"2023-11-16 18:15:-6,1,1\n", "t:1: ", "date and time", "-6"}));
 
 TEST(Trace, ReadsTheShippedExcerpt) {
