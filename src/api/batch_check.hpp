@@ -11,9 +11,6 @@
 
 namespace pleat::api {
 
-/// Token t of a batch in host memory; fields that the op does not use are 0, kv_slot -1.
-TokenIndices indices_of(const Batch& batch, std::int64_t t);
-
 /// What tokens may not do to each other, each token being good by itself: a request whose tokens do
 /// not stand together in order, two rows for one slot, state and cache rows in one page of a pool.
 Status check_batch(Op op, const Call& call, const IndexLimits& limits);

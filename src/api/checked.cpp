@@ -6,6 +6,7 @@
 #include "api/batch_check.hpp"
 #include "api/plan_check.hpp"
 #include "api/refuse.hpp"
+#include "api/tokens.hpp"
 
 #include <fmt/format.h>
 
@@ -17,8 +18,7 @@ namespace {
 
 Status out_of_range(Arg arg, std::int64_t token, const std::string& expected,
                     const std::string& got) {
-  return refusal(StatusCode::out_of_range, fmt::format("{}[{}]", rule_of(arg).name, token),
-                 expected, got);
+  return refusal(StatusCode::out_of_range, token_of(arg, token), expected, got);
 }
 
 Status check_scale(const TensorView& scale) {

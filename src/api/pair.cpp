@@ -9,6 +9,7 @@
 #include "api/overlap.hpp"
 #include "api/plan_check.hpp"
 #include "api/refuse.hpp"
+#include "api/tokens.hpp"
 #include "api/validate.hpp"
 
 #include <fmt/format.h>
