@@ -24,7 +24,7 @@ bool needs_runs(Op op, const Call& call) {
   return op == Op::save_state && selects_rows(call);
 }
 
-Status check_runs(const Batch& batch) {
+Status check_touching(const Batch& batch) {
   std::vector<Claim> runs;  // place: the request; owner: where its run begins
   Status fault;
   std::int64_t last_token = -1;
@@ -75,12 +75,13 @@ Status check_kv_claims(const Call& call, const IndexLimits& limits) {
                  fmt::format("slot {}, which token {} has", conflict[1].place, conflict[0].token));
 }
 
-Status check_shared_pool(const Call& call, const IndexLimits& limits) {
+Status check_shared_pool(const Call& call, const IndexLimits& limits,
+                         const std::vector<TokenUse>& uses) {
   const TensorView& state = call.state.pages;
   const TensorView& cache = call.cache;
   if (!state.given() || !cache.given()) return {};
   if (!may_overlap(state, cache) || !share_block_pool(state, cache)) return {};
-  const auto pages = state_pages_of(call, limits);
+  const auto pages = state_pages_of(call, limits, uses);
   const std::int64_t bytes = static_cast<char*>(cache.data) - static_cast<char*>(state.data);
   const std::int64_t shift = bytes / cache.stride[0];
   Status fault;
@@ -97,13 +98,15 @@ Status check_shared_pool(const Call& call, const IndexLimits& limits) {
 
 }  // namespace
 
-std::vector<std::int64_t> state_pages_of(const Call& call, const IndexLimits& limits) {
+std::vector<std::int64_t> state_pages_of(const Call& call, const IndexLimits& limits,
+                                         const std::vector<TokenUse>& uses) {
   std::vector<std::int64_t> pages;
-  for_each_live(call.batch, [&](std::int64_t, const TokenIndices& i) {
-    if (limits.slot_from_table) pages.push_back(i.state_slot / limits.page_rows);
+  for_each_live(call.batch, [&](std::int64_t t, const TokenIndices& i) {
+    const TokenUse& use = uses[static_cast<std::size_t>(t)];
+    if (limits.slot_from_table && use.row_written) pages.push_back(i.state_slot / limits.page_rows);
     if ((i.position + 1) % limits.ratio != 0) return;
     std::int64_t at = std::max<std::int64_t>(0, i.position - limits.window + 1);
-    for (; at <= i.position; at = (at / limits.page_rows + 1) * limits.page_rows) {
+    for (; at <= i.position - use.fresh; at = (at / limits.page_rows + 1) * limits.page_rows) {
       std::int64_t page = 0;
       if (check_page(limits, i.request, at, &page).fault == IndexFault::none) pages.push_back(page);
     }
@@ -121,14 +124,16 @@ std::vector<std::int64_t> cache_pages_of(const Call& call, const IndexLimits& li
   return pages;
 }
 
-Status check_batch(Op op, const Call& call, const IndexLimits& limits) {
-  if (needs_runs(op, call)) {
-    if (Status s = check_runs(call.batch); !s.ok()) return s;
-  }
-  if (Status s = check_state_rows(op, call, limits); !s.ok()) return s;
+Status check_runs(Op op, const Call& call) {
+  return needs_runs(op, call) ? check_touching(call.batch) : Status{};
+}
+
+Status check_batch(Op op, const Call& call, const IndexLimits& limits,
+                   const std::vector<TokenUse>& uses) {
+  if (Status s = check_state_rows(op, call, limits, uses); !s.ok()) return s;
   if (!stores_rows(op)) return {};
   if (Status s = check_kv_claims(call, limits); !s.ok()) return s;
-  return check_shared_pool(call, limits);
+  return check_shared_pool(call, limits, uses);
 }
 
 }  // namespace pleat::api

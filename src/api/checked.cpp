@@ -12,6 +12,7 @@
 
 #include <cmath>
 #include <string>
+#include <vector>
 
 namespace pleat::api {
 namespace {
@@ -111,13 +112,30 @@ Status explain(const IndexLimits& limits, std::int64_t token, const TokenIndices
 
 Status check_indices(Op op, const Call& call) {
   const IndexLimits limits = limits_of(op, call);
-  const std::int64_t tokens = call.batch.positions.shape[0];
-  for (std::int64_t t = 0; t < tokens; ++t) {
-    const TokenIndices indices = indices_of(call.batch, t);
-    const IndexFinding found = check_token(limits, indices);
-    if (found.fault != IndexFault::none) return explain(limits, t, indices, found);
+  const auto check_each = [&](const auto& check) {
+    Status fault;
+    for_each_live(call.batch, [&](std::int64_t t, const TokenIndices& indices) {
+      if (!fault.ok()) return;
+      const IndexFinding found = check(t, indices);
+      if (found.fault != IndexFault::none) fault = explain(limits, t, indices, found);
+    });
+    return fault;
+  };
+  if (Status s = check_each([&](std::int64_t /*t*/, const TokenIndices& indices) {
+        return check_identity(limits, indices);
+      });
+      !s.ok()) {
+    return s;
   }
-  if (Status s = check_batch(op, call, limits); !s.ok()) return s;
+  if (Status s = check_runs(op, call); !s.ok()) return s;
+  const std::vector<TokenUse> uses = token_uses(op, call);
+  if (Status s = check_each([&](std::int64_t t, const TokenIndices& indices) {
+        return check_rows(limits, indices, uses[static_cast<std::size_t>(t)]);
+      });
+      !s.ok()) {
+    return s;
+  }
+  if (Status s = check_batch(op, call, limits, uses); !s.ok()) return s;
   if (Status s = check_scale(call.weights.fp8_scale); !s.ok()) return s;
   return check_plan_contents(op, call);
 }

@@ -6,9 +6,12 @@
 
 #include <pleat/pleat.hpp>
 
+#include <vector>
+
 namespace pleat::api {
 
-/// State rows of tokens against each other: no two tokens write one.
-Status check_state_rows(Op op, const Call& call, const IndexLimits& limits);
+/// State rows of tokens against each other: no two tokens write one. Uses: token_uses().
+Status check_state_rows(Op op, const Call& call, const IndexLimits& limits,
+                        const std::vector<TokenUse>& uses);
 
 }  // namespace pleat::api

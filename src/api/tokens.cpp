@@ -43,4 +43,21 @@ std::int64_t first_written(const Call& call, std::int64_t length) {
   return first;
 }
 
+std::vector<TokenUse> token_uses(Op op, const Call& call) {
+  std::vector<TokenUse> uses(static_cast<std::size_t>(call.batch.positions.shape[0]));
+  if (!selects_state(op)) return uses;
+  const std::int64_t window = call.compressor.geometry.window();
+  for_each_run(call.batch, [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t written = first_written(call, indices_of(call.batch, end - 1).position + 1);
+    for (std::int64_t t = begin; t < end; ++t) {
+      TokenUse& use = uses[static_cast<std::size_t>(t)];
+      use.row_written = indices_of(call.batch, t).position >= written;
+      if (op == Op::step) {
+        use.fresh = static_cast<std::int32_t>(std::min<std::int64_t>(window, t - begin + 1));
+      }
+    }
+  });
+  return uses;
+}
+
 }  // namespace pleat::api

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 /// The tokens of a batch in host memory, as checked mode goes through them.
 namespace pleat::api {
@@ -51,5 +52,8 @@ bool selects_rows(const Call& call);
 
 /// The first position whose state row is written, of a request with `length` tokens after the step.
 std::int64_t first_written(const Call& call, std::int64_t length);
+
+/// Of every token. The batch must have passed check_runs().
+std::vector<TokenUse> token_uses(Op op, const Call& call);
 
 }  // namespace pleat::api
