@@ -54,6 +54,7 @@ IndexLimits limits_of(Op op, const Call& call) {
     l.reads_window = true;
     l.slot_from_table = op == Op::step;
   }
+  l.slot_in_ring = op == Op::save_state && l.ring;  // step's table says more
   if (stores_rows(op)) {
     l.kv_rows = call.cache.shape[0] * call.cache.shape[1];
     l.rope_positions = call.weights.rope.shape[0];
@@ -97,6 +98,11 @@ Status explain(const IndexLimits& limits, std::int64_t token, const TokenIndices
                           fmt::format("{} (what state.block_table says of request {}, position {})",
                                       f.limit, indices.request, f.at),
                           fmt::to_string(f.got));
+    case IndexFault::ring_row:
+      return out_of_range(Arg::state_slots, token,
+                          fmt::format("one in row {} of a ring of {} rows, as its position is {}",
+                                      f.limit, limits.page_rows, f.at),
+                          fmt::format("{} in row {}", f.got, f.got % limits.page_rows));
     case IndexFault::kv_slot:
       return out_of_range(Arg::kv_slots, token,
                           fmt::format("less than {} (rows of the cache)", f.limit),

@@ -25,6 +25,7 @@ struct IndexLimits {
   bool ring = false;             ///< column 0 of the block table serves every position
   bool reads_window = false;     ///< a closing token's rows are found through the block table
   bool slot_from_table = false;  ///< the state slot must be the one that the block table names
+  bool slot_in_ring = false;     ///< the state slot must be in the ring row of the position
 
   const std::int32_t* block_table = nullptr;  ///< [requests, blocks]
   std::int64_t table_stride = 0;              ///< elements between its rows
@@ -41,6 +42,7 @@ enum class IndexFault : std::int32_t {
   table_column,   ///< position at: needs a column that the block table does not have
   table_page,     ///< position at: the block table names no page of the state
   slot_of_table,  ///< the state slot is not the one that the block table names
+  ring_row,       ///< the state slot is not in the ring row limit
   kv_slot,        ///< not less than kv_rows
   rope_row,       ///< the RoPE table ends before the window's first position
 };
@@ -111,11 +113,15 @@ inline IndexFinding check_slot(const IndexLimits& l, const TokenIndices& t) {
   if (l.state_rows != IndexLimits::kUnbounded && t.state_slot >= l.state_rows) {
     return {IndexFault::state_slot, t.state_slot, l.state_rows, t.position};
   }
+  const std::int64_t row = t.position % l.page_rows;
+  if (l.slot_in_ring && t.state_slot % l.page_rows != row) {
+    return {IndexFault::ring_row, t.state_slot, row, t.position};
+  }
   if (!l.slot_from_table) return {};
   std::int64_t page = 0;
   const IndexFinding found = check_page(l, t.request, t.position, &page);
   if (found.fault != IndexFault::none) return found;
-  const std::int64_t slot = page * l.page_rows + t.position % l.page_rows;
+  const std::int64_t slot = page * l.page_rows + row;
   if (t.state_slot == slot) return {};
   return {IndexFault::slot_of_table, t.state_slot, slot, t.position};
 }

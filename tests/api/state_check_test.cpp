@@ -127,6 +127,25 @@ TEST(StateCheck, TailAsksForOlderRowsOfAWindow) {
             "position 4");
 }
 
+/// Readers look for a position in its row of the ring. Rows that the ring cannot keep may be named
+/// anywhere.
+TEST(StateCheck, ASavedRowStandsWhereTheRingIsRead) {
+  ApiCall c(kIndexerRing);
+  set_batch(c, {{5, 2}}, {{1}}, 8);
+  EXPECT_EQ(checked(Op::save_state, c.call), "");
+  c.state_slots()[1] = c.state_slots()[0];
+  EXPECT_EQ(checked(Op::save_state, c.call),
+            "batch.state_slots[1]: expected one in row 6 of a ring of 8 rows, as its position is "
+            "6, got 13 in row 5");
+  set_batch(c, {{0, 12}}, {{1}}, 8);
+  c.state_slots()[3] = c.state_slots()[5];
+  EXPECT_EQ(checked(Op::save_state, c.call), "");
+  c.state_slots()[4] = c.state_slots()[5];
+  EXPECT_EQ(checked(Op::save_state, c.call),
+            "batch.state_slots[4]: expected one in row 4 of a ring of 8 rows, as its position is "
+            "4, got 13 in row 5");
+}
+
 /// State and cache of one pool: the null page of state that nobody keeps may be a page of the
 /// cache.
 TEST(StateCheck, PagesOfNoStateAreFreeForTheCache) {

@@ -66,6 +66,13 @@ const std::vector<Refusal>& index_refusals() {
         "got 257"},
        kOut,
        kHcaRing},
+      {"two_tokens_one_ring_row",
+       Op::save_state,
+       SPOIL(wide(c.batch.state_slots, 1) = wide(c.batch.state_slots, 0)),
+       {"batch.state_slots[1]: expected one in row 125 of a ring of 132 rows, as its position is "
+        "125, got 256 in row 124"},
+       kOut,
+       kHcaRing},
       {"table_page_past_the_pages",
        Op::compress,
        SPOIL(narrow(c.state.block_table, 0) = 6),
