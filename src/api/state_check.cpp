@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <unordered_map>
 #include <vector>
 
 namespace pleat::api {
@@ -39,11 +41,37 @@ Status check_writers(const IndexLimits& limits, const std::vector<Claim>& writte
                              conflict[1].place, conflict[0].token));
 }
 
+/// A window that is pooled from a ring was to be saved there, with all of its request's tokens.
+Status check_kept(const Call& call, const IndexLimits& limits) {
+  std::unordered_map<std::int32_t, std::int64_t> last;  // of a request, its last token
+  const auto position_of = [&](std::int64_t t) { return indices_of(call.batch, t).position; };
+  for_each_live(call.batch, [&](std::int64_t t, const TokenIndices& i) {
+    const auto [at, is_new] = last.try_emplace(i.request, t);
+    if (!is_new && position_of(at->second) < i.position) at->second = t;
+  });
+  Status fault;
+  for_each_live(call.batch, [&](std::int64_t t, const TokenIndices& i) {
+    if (!fault.ok() || (i.position + 1) % limits.ratio != 0) return;
+    const std::int64_t first = std::max<std::int64_t>(0, i.position - limits.window + 1);
+    const std::int64_t end = last.at(i.request);
+    if (position_of(end) - first < limits.page_rows) return;
+    fault = refusal(StatusCode::out_of_range, token_of(Arg::positions, t),
+                    fmt::format("a window that begins at position {} or later, as a ring of {} "
+                                "rows has no older ones after token {} (position {})",
+                                position_of(end) - limits.page_rows + 1, limits.page_rows, end,
+                                position_of(end)),
+                    fmt::format("{}, whose window begins at {}", i.position, first));
+  });
+  return fault;
+}
+
 }  // namespace
 
 Status check_state_rows(Op op, const Call& call, const IndexLimits& limits,
                         const std::vector<TokenUse>& uses) {
-  if (!is_output(use_of(op, Arg::state_pages, call))) return {};
+  const Use use = use_of(op, Arg::state_pages, call);
+  if (use == Use::read && limits.ring) return check_kept(call, limits);
+  if (!is_output(use)) return {};
   return check_writers(limits, written_rows(call, limits, uses));
 }
 

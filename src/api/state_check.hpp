@@ -10,7 +10,8 @@
 
 namespace pleat::api {
 
-/// State rows of tokens against each other: no two tokens write one. Uses: token_uses().
+/// State rows of tokens against each other: no two tokens write one, and a ring from which windows
+/// are pooled still has their rows. Uses: token_uses().
 Status check_state_rows(Op op, const Call& call, const IndexLimits& limits,
                         const std::vector<TokenUse>& uses);
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/state_check.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -144,6 +145,31 @@ TEST(StateCheck, ASavedRowStandsWhereTheRingIsRead) {
   EXPECT_EQ(checked(Op::save_state, c.call),
             "batch.state_slots[4]: expected one in row 4 of a ring of 8 rows, as its position is "
             "4, got 13 in row 5");
+}
+
+/// Once all tokens up to 10 are saved, a ring of 8 rows has 3..10 only; one of 11 has all.
+TEST(StateCheck, ARingHasTheRowsThatAreReadAfterAWholeChunk) {
+  const auto words = [](Op op, Span span, std::int64_t page_rows) {
+    ApiCall c(kIndexerRing);
+    set_batch(c, {span, {0, 1}}, {{1}, {0}}, page_rows);
+    return checked(op, c.call);
+  };
+  for (const Op op : {Op::compress, Op::compress_store}) {
+    EXPECT_EQ(
+        words(op, {0, 11}, 8),
+        "batch.positions[3]: expected a window that begins at position 3 or later, as a ring "
+        "of 8 rows has no older ones after token 10 (position 10), got 3, whose window begins "
+        "at 0");
+    EXPECT_THAT(words(op, {0, 11}, 10), testing::StartsWith("batch.positions[3]: "));
+    EXPECT_EQ(words(op, {0, 11}, 11), "");
+    EXPECT_EQ(words(op, {0, 8}, 8), "");
+    EXPECT_EQ(words(op, {7, 1}, 8), "");
+    EXPECT_EQ(words(op, {7, 2}, 9), "");
+    EXPECT_THAT(words(op, {7, 2}, 8), testing::StartsWith("batch.positions[0]: "));
+    EXPECT_EQ(words(op, {8, 3}, 8), "");  // closes nothing
+  }
+  EXPECT_EQ(words(Op::step, {0, 11}, 8), "");
+  EXPECT_EQ(words(Op::save_state, {0, 11}, 8), "");
 }
 
 /// State and cache of one pool: the null page of state that nobody keeps may be a page of the

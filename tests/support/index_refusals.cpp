@@ -73,6 +73,15 @@ const std::vector<Refusal>& index_refusals() {
         "125, got 256 in row 124"},
        kOut,
        kHcaRing},
+      {"ring_that_has_lost_rows",
+       Op::compress,
+       SPOIL(c.state.pages.shape[1] = 129;
+             for (int t = 0; t < 6; ++t) wide(c.batch.state_slots, t) = 129 + (124 + t) % 129),
+       {"batch.positions[3]: expected a window that begins at position 1 or later, as a ring of "
+        "129 "
+        "rows has no older ones after token 5 (position 129), got 127, whose window begins at 0"},
+       kOut,
+       kHcaRing},
       {"table_page_past_the_pages",
        Op::compress,
        SPOIL(narrow(c.state.block_table, 0) = 6),
