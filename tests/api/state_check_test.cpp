@@ -172,6 +172,47 @@ TEST(StateCheck, ARingHasTheRowsThatAreReadAfterAWholeChunk) {
   EXPECT_EQ(words(Op::save_state, {0, 11}, 8), "");
 }
 
+/// Request 1 closes at 7 and reads row 2 of page 0, which request 0's only token writes.
+TEST(StateCheck, AnOlderRowIsNotWrittenByAnotherRequest) {
+  ApiCall c(kIndexer);
+  set_batch(c, {{2, 1}, {7, 1}}, {{0, 1}, {0, 1}});
+  EXPECT_EQ(checked(Op::step, c.call),
+            "batch.state_slots[0]: expected a slot that no window of this step reads as an older "
+            "row, got slot 2, where the window of token 1 has position 2");
+  c.block_table()[0] = 2;
+  c.state_slots()[0] = 10;
+  EXPECT_EQ(checked(Op::step, c.call), "");
+  set_batch(c, {{7, 1}, {7, 1}}, {{0, 1}, {0, 2}});  // both read a page of a common prefix
+  EXPECT_EQ(checked(Op::step, c.call), "");
+  set_batch(c, {{6, 1}, {7, 1}}, {{0, 1}, {0, 2}});  // row 2 of a page that is not read
+  EXPECT_EQ(checked(Op::step, c.call), "");
+}
+
+/// A page that comes twice in a request's row of the table: positions 0..3, and 8..11.
+TEST(StateCheck, AnOlderRowIsNotWrittenByItsOwnRequest) {
+  ApiCall c(kIndexer);
+  set_batch(c, {{6, 6}}, {{0, 1, 0}});
+  EXPECT_EQ(checked(Op::step, c.call),
+            "batch.state_slots[2]: expected a slot that no window of this step reads as an older "
+            "row, got slot 0, where the window of token 1 has position 0");
+  set_batch(c, {{8, 4}}, {{0, 1, 0}});  // 0..3 are read no more
+  EXPECT_EQ(checked(Op::step, c.call), "");
+}
+
+TEST(StateCheck, ARingIsNotReadByARequestAndWrittenByAnother) {
+  ApiCall c({Hca::value, Recipe::vllm, RowFormat::fp8_mla, StateLayout::ring});
+  set_batch(c, {{126, 2}, {0, 1}}, {{1}, {1}}, 128);
+  c.kv_slots()[1] = 0;
+  // Of a length that is a multiple of 128 policy tail keeps nothing: the first only reads its ring.
+  c.call.write.policy = StatePolicy::tail;
+  EXPECT_EQ(checked(Op::step, c.call),
+            "batch.state_slots[2]: expected a ring of its own for each request, got ring 1, where "
+            "the window of token 1 has position 0");
+  c.block_table()[1] = 0;
+  c.state_slots()[2] = 0;
+  EXPECT_EQ(checked(Op::step, c.call), "");
+}
+
 /// State and cache of one pool: the null page of state that nobody keeps may be a page of the
 /// cache.
 TEST(StateCheck, PagesOfNoStateAreFreeForTheCache) {

@@ -150,6 +150,13 @@ const std::vector<Refusal>& index_refusals() {
         "has"},
        kOut,
        kHcaRing},
+      {"a_row_that_another_request_reads",
+       Op::step,
+       SPOIL(narrow(c.state.block_table, 3) = 5;
+             for (int t = 6; t < 10; ++t) wide(c.batch.state_slots, t) = 20 + t - 6),
+       {"batch.state_slots[6]: expected a slot that no window of this step reads as an older row, "
+        "got slot 20, where the window of token 3 has position 0"},
+       kOut},
       {"two_windows_one_kv_slot",
        Op::step,
        SPOIL(wide(c.batch.kv_slots, 9) = 1),
