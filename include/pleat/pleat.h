@@ -78,7 +78,9 @@ enum pleat_row_format {
 
 enum pleat_state_layout {
   PLEAT_PAGED = 0, /* position p: page block_table[req][p / page_rows], row p % page_rows */
-  PLEAT_RING = 1   /* position p: page block_table[req][0], row p % page_rows */
+  /* position p: page block_table[req][0], row p % page_rows. pleat_compress and _compress_store, of
+   * a request with tokens up to L: L - max(0, p - W + 1) < page_rows for a window closing at p */
+  PLEAT_RING = 1
 };
 
 enum pleat_state_policy {

@@ -43,7 +43,9 @@ struct Batch {
   TensorView kv_slots;  ///< i64 [T]: page * page_rows + row in the cache. < 0: no row is written
 };
 
-/// How a position finds its state row.
+/// How a position finds its state row. A ring has its last page_rows positions: compress and
+/// compress_store, after all of a request's tokens up to L are saved, need L - max(0, p - W + 1) <
+/// page_rows of a window closing at p; step may bring more.
 enum class StateLayout : std::int32_t {
   paged = 0,  ///< page block_table[req][p / page_rows], row p % page_rows
   ring = 1,   ///< page block_table[req][0] (the request's slot), row p % page_rows (its capacity)

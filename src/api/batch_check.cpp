@@ -3,8 +3,11 @@
 #include "api/batch_check.hpp"
 
 #include "api/arguments.hpp"
+#include "api/claims.hpp"
 #include "api/overlap.hpp"
 #include "api/refuse.hpp"
+#include "api/state_check.hpp"
+#include "api/tokens.hpp"
 
 #include <fmt/format.h>
 
@@ -14,50 +17,14 @@
 namespace pleat::api {
 namespace {
 
-template <class Body>
-void for_each_live(const Batch& batch, const Body& body) {
-  for (std::int64_t t = 0; t < batch.positions.shape[0]; ++t) {
-    const TokenIndices indices = indices_of(batch, t);
-    if (indices.state_slot >= 0) body(t, indices);
-  }
-}
-
-std::string token_of(Arg arg, std::int64_t token) {
-  return fmt::format("{}[{}]", rule_of(arg).name, token);
-}
-
-/// A claim of one owner on one place (a slot, a ring).
-struct Claim {
-  std::int64_t place;
-  std::int64_t owner;
-  std::int64_t token;
-};
-
-/// The conflict whose later token is the first in the batch, as {earlier, later}; or nothing.
-std::vector<Claim> first_conflict(std::vector<Claim> claims) {
-  std::sort(claims.begin(), claims.end(), [](const Claim& a, const Claim& b) {
-    return a.place != b.place ? a.place < b.place : a.token < b.token;
-  });
-  std::vector<Claim> worst;
-  for (std::size_t i = 1; i < claims.size(); ++i) {
-    const bool conflict =
-        claims[i].place == claims[i - 1].place && claims[i].owner != claims[i - 1].owner;
-    if (conflict && (worst.empty() || claims[i].token < worst[1].token)) {
-      worst = {claims[i - 1], claims[i]};
-    }
-  }
-  return worst;
-}
-
 /// Rows of this step are found next to their closing token, so a request's tokens must touch.
 bool needs_runs(Op op, const Call& call) {
   if (op == Op::plan || op == Op::step) return true;
   if (call.plan.data != nullptr && call.batch.token_to_req.given()) return true;
-  return op == Op::save_state &&
-         (call.write.policy == StatePolicy::tail || call.state.layout == StateLayout::ring);
+  return op == Op::save_state && selects_rows(call);
 }
 
-Status check_runs(const Batch& batch) {
+Status check_touching(const Batch& batch) {
   std::vector<Claim> runs;  // place: the request; owner: where its run begins
   Status fault;
   std::int64_t last_token = -1;
@@ -82,29 +49,13 @@ Status check_runs(const Batch& batch) {
     last = now;
   });
   if (!fault.ok()) return fault;
-  const auto conflict = first_conflict(std::move(runs));
+  sort_claims(&runs);
+  const auto conflict = first_conflict(runs);
   if (conflict.empty()) return {};
   return refusal(StatusCode::out_of_range, token_of(Arg::token_to_req, conflict[1].token),
                  fmt::format("the tokens of request {} to stand together, from token {} on",
                              conflict[1].place, conflict[0].token),
                  "others between them");
-}
-
-Status check_state_claims(const Call& call, const IndexLimits& limits) {
-  std::vector<Claim> claims;
-  for_each_live(call.batch, [&](std::int64_t t, const TokenIndices& i) {
-    if (limits.ring) {
-      claims.push_back({i.state_slot / limits.page_rows, i.request, t});
-    } else {
-      claims.push_back({i.state_slot, t, t});
-    }
-  });
-  const auto conflict = first_conflict(std::move(claims));
-  if (conflict.empty()) return {};
-  return refusal(StatusCode::out_of_range, token_of(Arg::state_slots, conflict[1].token),
-                 limits.ring ? "a ring of its own for each request" : "a slot of its own",
-                 fmt::format("{} {}, which token {} has", limits.ring ? "ring" : "slot",
-                             conflict[1].place, conflict[0].token));
 }
 
 bool stores(const IndexLimits& limits, const TokenIndices& i) {
@@ -116,19 +67,21 @@ Status check_kv_claims(const Call& call, const IndexLimits& limits) {
   for_each_live(call.batch, [&](std::int64_t t, const TokenIndices& i) {
     if (stores(limits, i)) claims.push_back({i.kv_slot, t, t});
   });
-  const auto conflict = first_conflict(std::move(claims));
+  sort_claims(&claims);
+  const auto conflict = first_conflict(claims);
   if (conflict.empty()) return {};
   return refusal(StatusCode::out_of_range, token_of(Arg::kv_slots, conflict[1].token),
                  "a slot of its own",
                  fmt::format("slot {}, which token {} has", conflict[1].place, conflict[0].token));
 }
 
-Status check_shared_pool(const Call& call, const IndexLimits& limits) {
+Status check_shared_pool(const Call& call, const IndexLimits& limits,
+                         const std::vector<TokenUse>& uses) {
   const TensorView& state = call.state.pages;
   const TensorView& cache = call.cache;
   if (!state.given() || !cache.given()) return {};
   if (!may_overlap(state, cache) || !share_block_pool(state, cache)) return {};
-  const auto pages = state_pages_of(call, limits);
+  const auto pages = state_pages_of(call, limits, uses);
   const std::int64_t bytes = static_cast<char*>(cache.data) - static_cast<char*>(state.data);
   const std::int64_t shift = bytes / cache.stride[0];
   Status fault;
@@ -143,20 +96,17 @@ Status check_shared_pool(const Call& call, const IndexLimits& limits) {
   return fault;
 }
 
-template <class T>
-T value_at(const TensorView& v, std::int64_t t, T absent) {
-  return v.given() ? static_cast<const T*>(v.data)[t] : absent;
-}
-
 }  // namespace
 
-std::vector<std::int64_t> state_pages_of(const Call& call, const IndexLimits& limits) {
+std::vector<std::int64_t> state_pages_of(const Call& call, const IndexLimits& limits,
+                                         const std::vector<TokenUse>& uses) {
   std::vector<std::int64_t> pages;
-  for_each_live(call.batch, [&](std::int64_t, const TokenIndices& i) {
-    if (limits.slot_from_table) pages.push_back(i.state_slot / limits.page_rows);
+  for_each_live(call.batch, [&](std::int64_t t, const TokenIndices& i) {
+    const TokenUse& use = uses[static_cast<std::size_t>(t)];
+    if (limits.slot_from_table && use.row_written) pages.push_back(i.state_slot / limits.page_rows);
     if ((i.position + 1) % limits.ratio != 0) return;
     std::int64_t at = std::max<std::int64_t>(0, i.position - limits.window + 1);
-    for (; at <= i.position; at = (at / limits.page_rows + 1) * limits.page_rows) {
+    for (; at <= i.position - use.fresh; at = (at / limits.page_rows + 1) * limits.page_rows) {
       std::int64_t page = 0;
       if (check_page(limits, i.request, at, &page).fault == IndexFault::none) pages.push_back(page);
     }
@@ -174,23 +124,16 @@ std::vector<std::int64_t> cache_pages_of(const Call& call, const IndexLimits& li
   return pages;
 }
 
-TokenIndices indices_of(const Batch& batch, std::int64_t t) {
-  return {value_at<std::int64_t>(batch.positions, t, 0),
-          value_at<std::int32_t>(batch.token_to_req, t, 0),
-          value_at<std::int64_t>(batch.state_slots, t, 0),
-          value_at<std::int64_t>(batch.kv_slots, t, -1)};
+Status check_runs(Op op, const Call& call) {
+  return needs_runs(op, call) ? check_touching(call.batch) : Status{};
 }
 
-Status check_batch(Op op, const Call& call, const IndexLimits& limits) {
-  if (needs_runs(op, call)) {
-    if (Status s = check_runs(call.batch); !s.ok()) return s;
-  }
-  if (is_output(use_of(op, Arg::state_pages, call))) {
-    if (Status s = check_state_claims(call, limits); !s.ok()) return s;
-  }
+Status check_batch(Op op, const Call& call, const IndexLimits& limits,
+                   const std::vector<TokenUse>& uses) {
+  if (Status s = check_state_rows(op, call, limits, uses); !s.ok()) return s;
   if (!stores_rows(op)) return {};
   if (Status s = check_kv_claims(call, limits); !s.ok()) return s;
-  return check_shared_pool(call, limits);
+  return check_shared_pool(call, limits, uses);
 }
 
 }  // namespace pleat::api

@@ -6,19 +6,20 @@
 #include "api/batch_check.hpp"
 #include "api/plan_check.hpp"
 #include "api/refuse.hpp"
+#include "api/tokens.hpp"
 
 #include <fmt/format.h>
 
 #include <cmath>
 #include <string>
+#include <vector>
 
 namespace pleat::api {
 namespace {
 
 Status out_of_range(Arg arg, std::int64_t token, const std::string& expected,
                     const std::string& got) {
-  return refusal(StatusCode::out_of_range, fmt::format("{}[{}]", rule_of(arg).name, token),
-                 expected, got);
+  return refusal(StatusCode::out_of_range, token_of(arg, token), expected, got);
 }
 
 Status check_scale(const TensorView& scale) {
@@ -53,6 +54,7 @@ IndexLimits limits_of(Op op, const Call& call) {
     l.reads_window = true;
     l.slot_from_table = op == Op::step;
   }
+  l.slot_in_ring = op == Op::save_state && l.ring;  // step's table says more
   if (stores_rows(op)) {
     l.kv_rows = call.cache.shape[0] * call.cache.shape[1];
     l.rope_positions = call.weights.rope.shape[0];
@@ -96,6 +98,11 @@ Status explain(const IndexLimits& limits, std::int64_t token, const TokenIndices
                           fmt::format("{} (what state.block_table says of request {}, position {})",
                                       f.limit, indices.request, f.at),
                           fmt::to_string(f.got));
+    case IndexFault::ring_row:
+      return out_of_range(Arg::state_slots, token,
+                          fmt::format("one in row {} of a ring of {} rows, as its position is {}",
+                                      f.limit, limits.page_rows, f.at),
+                          fmt::format("{} in row {}", f.got, f.got % limits.page_rows));
     case IndexFault::kv_slot:
       return out_of_range(Arg::kv_slots, token,
                           fmt::format("less than {} (rows of the cache)", f.limit),
@@ -111,13 +118,30 @@ Status explain(const IndexLimits& limits, std::int64_t token, const TokenIndices
 
 Status check_indices(Op op, const Call& call) {
   const IndexLimits limits = limits_of(op, call);
-  const std::int64_t tokens = call.batch.positions.shape[0];
-  for (std::int64_t t = 0; t < tokens; ++t) {
-    const TokenIndices indices = indices_of(call.batch, t);
-    const IndexFinding found = check_token(limits, indices);
-    if (found.fault != IndexFault::none) return explain(limits, t, indices, found);
+  const auto check_each = [&](const auto& check) {
+    Status fault;
+    for_each_live(call.batch, [&](std::int64_t t, const TokenIndices& indices) {
+      if (!fault.ok()) return;
+      const IndexFinding found = check(t, indices);
+      if (found.fault != IndexFault::none) fault = explain(limits, t, indices, found);
+    });
+    return fault;
+  };
+  if (Status s = check_each([&](std::int64_t /*t*/, const TokenIndices& indices) {
+        return check_identity(limits, indices);
+      });
+      !s.ok()) {
+    return s;
   }
-  if (Status s = check_batch(op, call, limits); !s.ok()) return s;
+  if (Status s = check_runs(op, call); !s.ok()) return s;
+  const std::vector<TokenUse> uses = token_uses(op, call);
+  if (Status s = check_each([&](std::int64_t t, const TokenIndices& indices) {
+        return check_rows(limits, indices, uses[static_cast<std::size_t>(t)]);
+      });
+      !s.ok()) {
+    return s;
+  }
+  if (Status s = check_batch(op, call, limits, uses); !s.ok()) return s;
   if (Status s = check_scale(call.weights.fp8_scale); !s.ok()) return s;
   return check_plan_contents(op, call);
 }

@@ -20,8 +20,9 @@ IndexLimits limits_of(Op op, const Call& call);
 Status explain(const IndexLimits& limits, std::int64_t token, const TokenIndices& indices,
                const IndexFinding& finding);
 
-/// Every live token by itself, then against the others: runs of a request, slots written twice,
-/// pages of a shared pool, the plan's contents. out_of_range names the first bad token. O(T log T),
+/// Who each live token is, then how a request's tokens stand, then each token's rows, and these
+/// against each other: slots written twice, pages of a shared pool; the plan's contents. What an op
+/// neither reads nor writes is not looked at. out_of_range names the first bad token. O(T log T),
 /// allocates.
 Status check_indices(Op op, const Call& call);
 

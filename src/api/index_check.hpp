@@ -25,6 +25,7 @@ struct IndexLimits {
   bool ring = false;             ///< column 0 of the block table serves every position
   bool reads_window = false;     ///< a closing token's rows are found through the block table
   bool slot_from_table = false;  ///< the state slot must be the one that the block table names
+  bool slot_in_ring = false;     ///< the state slot must be in the ring row of the position
 
   const std::int32_t* block_table = nullptr;  ///< [requests, blocks]
   std::int64_t table_stride = 0;              ///< elements between its rows
@@ -41,6 +42,7 @@ enum class IndexFault : std::int32_t {
   table_column,   ///< position at: needs a column that the block table does not have
   table_page,     ///< position at: the block table names no page of the state
   slot_of_table,  ///< the state slot is not the one that the block table names
+  ring_row,       ///< the state slot is not in the ring row limit
   kv_slot,        ///< not less than kv_rows
   rope_row,       ///< the RoPE table ends before the window's first position
 };
@@ -59,6 +61,12 @@ struct TokenIndices {
   std::int64_t kv_slot;     ///< -1 where the op has none
 };
 
+/// What a token's place among its request's tokens says about its state row and its window.
+struct TokenUse {
+  bool row_written = true;  ///< by this op or, where it only reads state, by one before it
+  std::int32_t fresh = 0;   ///< last rows of its window that the op does not take from the state
+};
+
 inline bool within(std::int64_t value, std::int64_t limit) {
   return value >= 0 && value < limit;
 }
@@ -73,12 +81,12 @@ inline IndexFinding check_page(const IndexLimits& l, std::int32_t request, std::
   return {};
 }
 
-/// Every page that the window closing at `position` has rows in.
-inline IndexFinding check_window(const IndexLimits& l, std::int32_t request,
-                                 std::int64_t position) {
+/// Every page that rows of the window closing at `position` are read from.
+inline IndexFinding check_window(const IndexLimits& l, std::int32_t request, std::int64_t position,
+                                 std::int32_t fresh) {
   const std::int64_t first = position - l.window + 1;
   std::int64_t at = first < 0 ? 0 : first;
-  while (at <= position) {
+  while (at <= position - fresh) {
     std::int64_t page = 0;
     const IndexFinding found = check_page(l, request, at, &page);
     if (found.fault != IndexFault::none || l.ring) return found;
@@ -87,8 +95,8 @@ inline IndexFinding check_window(const IndexLimits& l, std::int32_t request,
   return {};
 }
 
-/// What padding holds is never looked at.
-inline IndexFinding check_token(const IndexLimits& l, const TokenIndices& t) {
+/// Who a token is. What padding holds is never looked at.
+inline IndexFinding check_identity(const IndexLimits& l, const TokenIndices& t) {
   if (t.state_slot < 0) return {};
   if (!within(t.position, kMaxPosition)) {
     return {IndexFault::position, t.position, kMaxPosition, t.position};
@@ -97,21 +105,38 @@ inline IndexFinding check_token(const IndexLimits& l, const TokenIndices& t) {
   if (l.uses_requests && !within(t.request, requests)) {
     return {IndexFault::request, t.request, requests, t.position};
   }
+  return {};
+}
+
+/// The state row that a token's slot names.
+inline IndexFinding check_slot(const IndexLimits& l, const TokenIndices& t) {
   if (l.state_rows != IndexLimits::kUnbounded && t.state_slot >= l.state_rows) {
     return {IndexFault::state_slot, t.state_slot, l.state_rows, t.position};
   }
-  if (l.slot_from_table) {
-    std::int64_t page = 0;
-    const IndexFinding found = check_page(l, t.request, t.position, &page);
+  const std::int64_t row = t.position % l.page_rows;
+  if (l.slot_in_ring && t.state_slot % l.page_rows != row) {
+    return {IndexFault::ring_row, t.state_slot, row, t.position};
+  }
+  if (!l.slot_from_table) return {};
+  std::int64_t page = 0;
+  const IndexFinding found = check_page(l, t.request, t.position, &page);
+  if (found.fault != IndexFault::none) return found;
+  const std::int64_t slot = page * l.page_rows + row;
+  if (t.state_slot == slot) return {};
+  return {IndexFault::slot_of_table, t.state_slot, slot, t.position};
+}
+
+/// Where a token's rows lie, of one that is who it says. A row that is neither written nor read may
+/// lie anywhere: policy tail leaves most of a prefill chunk without state.
+inline IndexFinding check_rows(const IndexLimits& l, const TokenIndices& t, const TokenUse& use) {
+  if (t.state_slot < 0) return {};
+  if (use.row_written) {
+    const IndexFinding found = check_slot(l, t);
     if (found.fault != IndexFault::none) return found;
-    const std::int64_t slot = page * l.page_rows + t.position % l.page_rows;
-    if (t.state_slot != slot) {
-      return {IndexFault::slot_of_table, t.state_slot, slot, t.position};
-    }
   }
   if ((t.position + 1) % l.ratio != 0) return {};
   if (l.reads_window) {
-    const IndexFinding found = check_window(l, t.request, t.position);
+    const IndexFinding found = check_window(l, t.request, t.position, use.fresh);
     if (found.fault != IndexFault::none) return found;
   }
   if (l.kv_rows == IndexLimits::kUnbounded || t.kv_slot < 0) return {};

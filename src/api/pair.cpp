@@ -9,6 +9,7 @@
 #include "api/overlap.hpp"
 #include "api/plan_check.hpp"
 #include "api/refuse.hpp"
+#include "api/tokens.hpp"
 #include "api/validate.hpp"
 
 #include <fmt/format.h>
@@ -111,7 +112,7 @@ struct Touched {
 
 std::vector<Touched> outputs_of(const char* state, const char* cache, const Call& call) {
   const IndexLimits limits = limits_of(Op::step, call);
-  return {{state, &call.state.pages, state_pages_of(call, limits)},
+  return {{state, &call.state.pages, state_pages_of(call, limits, token_uses(Op::step, call))},
           {cache, &call.cache, cache_pages_of(call, limits)}};
 }
 

@@ -3,9 +3,9 @@
 #include "api/plan_check.hpp"
 
 #include "api/arguments.hpp"
-#include "api/batch_check.hpp"
 #include "api/plan_layout.hpp"
 #include "api/refuse.hpp"
+#include "api/tokens.hpp"
 
 #include <fmt/format.h>
 
@@ -35,10 +35,6 @@ std::string layout_name(std::int32_t layout) {
   return fmt::to_string(layout);
 }
 
-bool lists_saves(const Call& call) {
-  return call.write.policy == StatePolicy::tail || call.state.layout == StateLayout::ring;
-}
-
 /// The lists, made anew. A request's tokens stand together, so its run says all.
 struct Lists {
   std::vector<PlanEntry> closing;
@@ -47,14 +43,10 @@ struct Lists {
 
 void add_run(const Call& call, std::int64_t begin, std::int64_t end, Lists* lists) {
   const Geometry& g = call.compressor.geometry;
-  const std::int64_t length = indices_of(call.batch, end - 1).position + 1;
+  const std::int64_t written = first_written(call, indices_of(call.batch, end - 1).position + 1);
   for (std::int64_t t = begin; t < end; ++t) {
     const TokenIndices i = indices_of(call.batch, t);
-    const bool in_ring =
-        call.state.layout != StateLayout::ring || i.position >= length - call.state.pages.shape[1];
-    const bool in_tail = call.write.policy != StatePolicy::tail ||
-                         i.position >= tail_start(length, call.write.rollback, g.ratio, g.overlap);
-    if (in_ring && in_tail) lists->saves.push_back(static_cast<std::int32_t>(t));
+    if (i.position >= written) lists->saves.push_back(static_cast<std::int32_t>(t));
     if ((i.position + 1) % g.ratio != 0) continue;
     const std::int64_t fresh = std::min<std::int64_t>(g.window(), t - begin + 1);
     lists->closing.push_back({static_cast<std::int32_t>(t), i.request,
@@ -65,19 +57,8 @@ void add_run(const Call& call, std::int64_t begin, std::int64_t end, Lists* list
 
 Lists lists_of(const Call& call) {
   Lists lists;
-  const std::int64_t tokens = call.batch.positions.shape[0];
-  for (std::int64_t begin = 0; begin < tokens;) {
-    const TokenIndices first = indices_of(call.batch, begin);
-    std::int64_t end = begin + 1;
-    if (first.state_slot >= 0) {
-      while (end < tokens && indices_of(call.batch, end).state_slot >= 0 &&
-             indices_of(call.batch, end).request == first.request) {
-        ++end;
-      }
-      add_run(call, begin, end, &lists);
-    }
-    begin = end;
-  }
+  for_each_run(call.batch,
+               [&](std::int64_t begin, std::int64_t end) { add_run(call, begin, end, &lists); });
   return lists;
 }
 
@@ -152,7 +133,7 @@ Status check_plan_contents(Op op, const Call& call) {
   const Lists want = lists_of(call);
   if (Status s = check_closing(call, *plan.header, plan.entries, want.closing); !s.ok()) return s;
   if (!selects_state(op)) return {};
-  if (lists_saves(call)) return check_saves(*plan.header, plan.saves, want.saves);
+  if (selects_rows(call)) return check_saves(*plan.header, plan.saves, want.saves);
   if (plan.header->saves == kEveryLiveToken) return {};
   return refusal(StatusCode::out_of_range, "plan", "no list of tokens whose state is written",
                  fmt::to_string(plan.header->saves));

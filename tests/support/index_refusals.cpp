@@ -66,6 +66,22 @@ const std::vector<Refusal>& index_refusals() {
         "got 257"},
        kOut,
        kHcaRing},
+      {"two_tokens_one_ring_row",
+       Op::save_state,
+       SPOIL(wide(c.batch.state_slots, 1) = wide(c.batch.state_slots, 0)),
+       {"batch.state_slots[1]: expected one in row 125 of a ring of 132 rows, as its position is "
+        "125, got 256 in row 124"},
+       kOut,
+       kHcaRing},
+      {"ring_that_has_lost_rows",
+       Op::compress,
+       SPOIL(c.state.pages.shape[1] = 129;
+             for (int t = 0; t < 6; ++t) wide(c.batch.state_slots, t) = 129 + (124 + t) % 129),
+       {"batch.positions[3]: expected a window that begins at position 1 or later, as a ring of "
+        "129 "
+        "rows has no older ones after token 5 (position 129), got 127, whose window begins at 0"},
+       kOut,
+       kHcaRing},
       {"table_page_past_the_pages",
        Op::compress,
        SPOIL(narrow(c.state.block_table, 0) = 6),
@@ -150,6 +166,13 @@ const std::vector<Refusal>& index_refusals() {
         "has"},
        kOut,
        kHcaRing},
+      {"a_row_that_another_request_reads",
+       Op::step,
+       SPOIL(narrow(c.state.block_table, 3) = 5;
+             for (int t = 6; t < 10; ++t) wide(c.batch.state_slots, t) = 20 + t - 6),
+       {"batch.state_slots[6]: expected a slot that no window of this step reads as an older row, "
+        "got slot 20, where the window of token 3 has position 0"},
+       kOut},
       {"two_windows_one_kv_slot",
        Op::step,
        SPOIL(wide(c.batch.kv_slots, 9) = 1),
