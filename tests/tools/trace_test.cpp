@@ -74,6 +74,32 @@ TEST(Trace, ReadsPlainCsvWithAndWithoutHeader) {
   }
 }
 
+TEST(Trace, TellsTheCsvsApartByTheirFirstRequest) {
+  for (const char* header :
+       {"timestamp_ms,input_tokens,output_tokens\n", "timestamp,a,b\n", "Timestamp , x , y\n"}) {
+    const Trace plain = parse_trace(std::string(header) + "0,300,20\n2023,1,1\n", "t");
+    EXPECT_EQ(plain.format, TraceFormat::csv) << header;
+    EXPECT_EQ(plain.requests.size(), 2U);
+    const Trace dated = parse_trace(std::string(header) + "\n2023-11-16 18:15:46,300,20\n", "t");
+    EXPECT_EQ(dated.format, TraceFormat::azure) << header;
+  }
+  EXPECT_EQ(parse_trace("arrival,in,out\n2023-11-16 18:15:46,3,2\n", "t").format,
+            TraceFormat::azure);
+}
+
+TEST(Trace, TakesNoOtherOrderOfColumns) {
+  EXPECT_EQ(error_of("TIMESTAMP,GeneratedTokens,ContextTokens\n2023-11-16 18:15:46,44,374\n"),
+            "t:1: column 2: expected the input tokens (Azure: ContextTokens), got "
+            "\"GeneratedTokens\"");
+  EXPECT_EQ(error_of("output_tokens,input_tokens,arrival_ms\n1,2,3\n"),
+            "t:1: column 1: expected the arrival, got \"output_tokens\"");
+  EXPECT_EQ(error_of("\"id\",\"prompt\",\"time\"\n1,2,3\n"),
+            "t:1: column 3: expected the output tokens (Azure: GeneratedTokens), got "
+            "\"\\\"time\\\"\"");
+  EXPECT_EQ(error_of("when,prompt_tokens,response_time\n1,2,3\n"), "no error")
+      << "a name that says two things says nothing";
+}
+
 TEST(Trace, SortsByArrivalAndKeepsTheFilesOrderOtherwise) {
   const Trace t = parse_trace("20,1,1\n10,2,1\n20,3,1\n10,4,1\n", "t");
   std::vector<std::int64_t> ids;
