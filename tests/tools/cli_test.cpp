@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -41,6 +42,11 @@ Outcome pleat(const std::string& arguments) {
   const int status = pclose(pipe);
   out.exit = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   return out;
+}
+
+std::string text_of(const std::string& path) {
+  std::ifstream in(path);
+  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 class Cli : public testing::Test {
@@ -198,6 +204,25 @@ TEST_F(Cli, OutputThatIsLostIsAnError) {
   for (const std::string command : {"--version", "--help", "replay --help"}) {
     EXPECT_EQ(pleat(command + " >/dev/full").exit, 2) << command;
   }
+}
+
+TEST_F(Cli, ReportsGoToStandardOutputBehindTheTable) {
+  std::ofstream(path("t.csv")) << "0,300,3\n";
+  const std::string replay = "replay " + path("t.csv") + " --backend cpu --json ";
+  const Outcome piped = pleat(replay + "/dev/stdout");
+  EXPECT_EQ(piped.exit, 0) << piped.text;
+  const std::string file = path("f");
+  EXPECT_EQ(pleat(replay + "/dev/stdout >" + file).exit, 0);
+  EXPECT_EQ(pleat(replay + file + ".named >" + file + ".named").exit, 0);
+  for (const std::string& text : {piped.text, text_of(file), text_of(file + ".named")}) {
+    const std::size_t verdict = text.find("verdict       verified\n{\n");
+    ASSERT_NE(verdict, std::string::npos) << text;
+    EXPECT_TRUE(nlohmann::json::accept(text.substr(text.find('{', verdict))));
+  }
+  const std::string file_case = write_case("a.st");
+  const std::string apply = "apply " + file_case + " --quiet --out ";
+  EXPECT_EQ(pleat(apply + path("r.st")).exit, 0);
+  EXPECT_EQ(pleat(apply + "/dev/stdout").text, text_of(path("r.st")));
 }
 
 TEST_F(Cli, VariantFastIsOfCuda) {
