@@ -48,7 +48,7 @@ constexpr const char* kAbout =
 
 constexpr const char* kExample =
     "Exit status: 0 nothing wrong was found (the verdict says whether rows were verified),\n"
-    "1 verification failed, 2 could not run.\n\n"
+    "1 verification failed, 2 could not run, or was interrupted before its first step.\n\n"
     "Example:\n"
     "  pleat replay data/mooncake_excerpt.jsonl\n"
     "  pleat replay trace.csv --model flash --token-budget 4096 --drafts 3 --reject-rate 0.4 \\\n"
@@ -109,7 +109,7 @@ void on_interrupt(int /*signal*/) {
   std::signal(SIGINT, SIG_DFL);
 }
 
-/// Ctrl-C ends the replay after its step while this lives.
+/// Ctrl-C ends the replay after its step, or while it prepares, while this lives.
 class InterruptScope {
  public:
   InterruptScope() { before_ = std::signal(SIGINT, on_interrupt); }
@@ -134,6 +134,13 @@ int run(const CommandLine& c) {
   Progress progress;
   ReplayHooks hooks;
   hooks.stop = &stop_requested;
+  hooks.preparing = [&](const char* what, std::int64_t done, std::int64_t total) {
+    if (total == 0) progress.say(fmt::format("preparing {}", what));
+    progress.update(done, total, [&] {
+      return fmt::format("preparing {:.1f} GiB of {}", static_cast<double>(total) / (1 << 30),
+                         what);
+    });
+  };
   hooks.after_step = [&](std::int64_t done, std::int64_t total, const ReplayReport& r) {
     progress.update(done, total, [&] {
       return fmt::format("{} of {} requests, step {}, {:.0f} s of traffic", r.requests_done,

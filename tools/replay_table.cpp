@@ -179,10 +179,10 @@ std::string replay_table(const ReplayTitle& title, const ReplayReport& r, bool c
                r.read_limit_gbs, share_text(r, r.bytes(), r.compressor_seconds));
   }
   table.line("time",
-             "{:.2f} s compressing, {:.2f} s generating projections (not in any rate), "
-             "{:.2f} s verifying; {:.2f} s in all for {:.0f} s of traffic",
-             r.compressor_seconds, r.generator_seconds, r.verify_seconds, r.wall_seconds,
-             r.virtual_seconds);
+             "{:.2f} s preparing, {:.2f} s compressing, {:.2f} s generating projections (not in "
+             "any rate), {:.2f} s verifying; {:.2f} s in all for {:.0f} s of traffic",
+             r.preparing_seconds, r.compressor_seconds, r.generator_seconds, r.verify_seconds,
+             r.wall_seconds, r.virtual_seconds);
   add_latency(table, "decode steps", r, r.decode);
   add_latency(table, "mixed steps", r, r.mixed);
   add_kinds(table, r);
@@ -257,6 +257,7 @@ nlohmann::json replay_json(const ReplayTitle& title, const ReplayReport& r) {
           {"peak_running", r.peak_running},
           {"virtual_s", r.virtual_seconds},
           {"wall_s", r.wall_seconds},
+          {"preparing_s", r.preparing_seconds},
           {"compressor_s", r.compressor_seconds},
           {"generator_s", r.generator_seconds},
           {"verify_s", r.verify_seconds},

@@ -39,9 +39,10 @@ TEST(ReplayTable, ClaimsNothingWhereNoRowWasRecomputed) {
   }
   ReplayOptions options = small_options();
   options.schedule.token_budget = 2;  // the first step closes no window
-  const std::atomic<bool> stop{true};
+  std::atomic<bool> stop{false};
   ReplayHooks hooks;
   hooks.stop = &stop;
+  hooks.after_step = [&](std::int64_t, std::int64_t, const ReplayReport&) { stop = true; };
   const ReplayReport r = replay(traffic, options, hooks);
   const ReplayTitle title{"trace", "plain CSV", &options};
   EXPECT_EQ(r.requests_done, 0);

@@ -405,6 +405,46 @@ TEST(Replay, StopsAfterTheStepItIsIn) {
   EXPECT_TRUE(replay_json(title, r).at("interrupted").get<bool>());
 }
 
+TEST(Replay, SaysWhatItPreparesAndStopsThere) {
+  std::atomic<bool> stop{false};
+  ReplayHooks hooks;
+  hooks.stop = &stop;
+  std::vector<std::string> parts;
+  std::int64_t last = 0;
+  std::int64_t all = 0;
+  hooks.preparing = [&](const char* what, std::int64_t done, std::int64_t total) {
+    if (parts.empty() || parts.back() != what) parts.emplace_back(what);
+    if (total == 0) return;
+    EXPECT_GT(done, last);
+    EXPECT_LE(done, total);
+    last = done;
+    all = total;
+  };
+  const ReplayOptions options = small_options();
+  const ReplayReport r = run(options, hooks);
+  EXPECT_EQ(parts, (std::vector<std::string>{"the schedule", "state and cache", "the read limit"}));
+  EXPECT_EQ(last, all);
+  std::int64_t bytes = 0;
+  for (const KindReport& k : r.kinds)
+    bytes += k.state_bytes + k.cache_bytes;
+  EXPECT_EQ(all, bytes);
+  EXPECT_GT(r.preparing_seconds, 0);
+  EXPECT_GE(r.wall_seconds, r.preparing_seconds + r.compressor_seconds);
+  const ReplayTitle title{"trace", "plain CSV", &options};
+  EXPECT_THAT(replay_table(title, r, false), HasSubstr(" s preparing, "));
+  EXPECT_EQ(replay_json(title, r).at("preparing_s"), r.preparing_seconds);
+
+  last = 0;
+  hooks.preparing = [&](const char*, std::int64_t, std::int64_t total) { stop = total > 0; };
+  hooks.after_step = [](std::int64_t, std::int64_t, const ReplayReport&) { FAIL(); };
+  try {
+    run(options, hooks);
+    FAIL() << "no error";
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), HasSubstr("interrupted before the first step"));
+  }
+}
+
 TEST(Replay, TableAndJsonSayTheSame) {
   const ReplayOptions options = small_options();
   const ReplayReport r = run(options);
