@@ -12,7 +12,7 @@
 #include "tools/bench_suite.hpp"
 #include "tools/commands.hpp"
 #include "tools/error.hpp"
-#include "tools/number_option.hpp"
+#include "tools/option_checks.hpp"
 #include "tools/output_file.hpp"
 #include "tools/provenance.hpp"
 

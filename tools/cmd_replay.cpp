@@ -16,7 +16,7 @@
 #include "tools/error.hpp"
 #include "tools/exec_options.hpp"
 #include "tools/names.hpp"
-#include "tools/number_option.hpp"
+#include "tools/option_checks.hpp"
 #include "tools/output_file.hpp"
 #include "tools/progress.hpp"
 #include "tools/provenance.hpp"
@@ -231,6 +231,7 @@ void add_schedule_options(CLI::App& command, CommandLine& c) {
                   "Only the first requests that have so many tokens together [all]")
       ->check(CLI::Range(std::int64_t{0}, kUnlimited));
   command.add_option("--seed", s.seed, "Seed of projections, weights, drafts and samples")
+      ->transform(whole_number_64())
       ->capture_default_str();
 }
 

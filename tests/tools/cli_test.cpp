@@ -171,6 +171,18 @@ TEST_F(Cli, NumbersAreNumbers) {
     EXPECT_THAT(out.text, HasSubstr("expected a number in [")) << option;
   }
   EXPECT_EQ(pleat("bench --seconds nan").exit, 2);
+  for (const std::string seed :
+       {"18446744073709551616", "-1", "99999999999999999999999", "1e3", "0x10", "+1", "' 1'"}) {
+    const Outcome out = pleat("replay " + path("t.csv") + " --seed " + seed);
+    EXPECT_EQ(out.exit, 2) << seed;
+    EXPECT_THAT(out.text, HasSubstr("expected a whole number from 0 to 18446744073709551615, got"));
+  }
+  const std::string last = "replay " + path("t.csv") + " --backend cpu --seed ";
+  EXPECT_EQ(pleat(last + "18446744073709551615").exit, 0);
+  const auto digest = [](const std::string& text) {
+    return text.substr(text.find("\ndigest"), 31);
+  };
+  EXPECT_EQ(digest(pleat(last + "010").text), digest(pleat(last + "10").text)) << "no octal";
 }
 
 TEST_F(Cli, NothingVerifiedIsNotVerified) {
