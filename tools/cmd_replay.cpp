@@ -69,8 +69,9 @@ struct CommandLine {
   std::string commit;
   double step_ms = 30;
   double cache_gb = 6;
-  std::int64_t requests = 0;
-  std::int64_t tokens = 0;
+  std::int64_t requests = 0;  ///< 0: all
+  std::int64_t tokens = 0;    ///< 0: all
+  bool with_row_format = false;
   bool no_verify = false;
   ReplayOptions replay;
 };
@@ -87,7 +88,7 @@ ReplayOptions options_of(const CommandLine& c) {
   o.recipe = *recipe;
   o.layers = c.model.empty() ? parse_layers(c.layers) : layers_of_model(c.model);
   o.row_formats = default_row_formats(o.recipe);
-  if (!c.row_format.empty()) o.row_formats = parse_row_formats(c.row_format, o.row_formats);
+  if (c.with_row_format) o.row_formats = parse_row_formats(c.row_format, o.row_formats, o.layers);
   o.op = c.op == "split" ? ReplayOp::split : ReplayOp::step;
   // Without a word from the user: what is least work for the op that was asked for.
   const bool all = c.policy.empty() ? o.op == ReplayOp::split : c.policy == "all";
@@ -162,6 +163,15 @@ int run(const CommandLine& c) {
   return report.ok() ? 0 : 1;
 }
 
+/// What would be passed over in silence. --threads is not: on every backend it is the threads that
+/// recompute rows.
+void refuse_ignored(const CLI::App& command, const CommandLine& c) {
+  refuse_unused(command, c.exec, {"--simd"});
+  if (command.count("--reject-rate") > 0 && command.count("--drafts") == 0) {
+    throw fail("--reject-rate: expected with --drafts alone, got it without");
+  }
+}
+
 void add_model_options(CLI::App& command, CommandLine& c) {
   auto* model = command.add_option("--model", c.model,
                                    "All compressor layers of a model: flash (20 HCA, 21 CSA, 21 "
@@ -225,11 +235,11 @@ void add_schedule_options(CLI::App& command, CommandLine& c) {
       ->check(number_within(0.0, 1e6))
       ->capture_default_str();
   command.add_option("--requests", c.requests, "Only the first so many requests [all]")
-      ->check(CLI::Range(std::int64_t{0}, kUnlimited));
+      ->check(CLI::Range(std::int64_t{1}, kUnlimited));
   command
       .add_option("--limit-tokens", c.tokens,
                   "Only the first requests that have so many tokens together [all]")
-      ->check(CLI::Range(std::int64_t{0}, kUnlimited));
+      ->check(CLI::Range(std::int64_t{1}, kUnlimited));
   command.add_option("--seed", s.seed, "Seed of projections, weights, drafts and samples")
       ->transform(whole_number_64())
       ->capture_default_str();
@@ -242,24 +252,35 @@ void add_replay(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("replay", kAbout);
   command->footer(kExample);
   command->add_option("TRACE", c->trace, "The trace file")->required();
-  add_exec_options(*command, c->exec);
+  add_exec_options(
+      *command, c->exec,
+      "Threads of the cpu backend and, on every backend, of recomputing rows; 0 is one "
+      "per core. The bytes do not depend on it");
   add_model_options(*command, *c);
   add_schedule_options(*command, *c);
+  auto* rate =
+      command
+          ->add_option("--sample-rate", c->replay.sample_rate,
+                       "Share of rows that are recomputed and judged, beside each request's first; "
+                       "0: none, not even those")
+          ->check(number_within(0.0, 1.0))
+          ->capture_default_str();
   command
-      ->add_option("--sample-rate", c->replay.sample_rate,
-                   "Share of rows that are recomputed and judged, beside each request's first; "
-                   "0: none, not even those")
-      ->check(number_within(0.0, 1.0))
-      ->capture_default_str();
-  command->add_flag("--no-verify", c->no_verify,
-                    "Recompute no rows (the digest is made all the same)");
-  command->add_option("--json", c->json, "Write the figures to this file as well")
-      ->option_text("FILE");
+      ->add_flag("--no-verify", c->no_verify, "Recompute no rows (the digest is made all the same)")
+      ->excludes(rate);
+  auto* json = command->add_option("--json", c->json, "Write the figures to this file as well")
+                   ->check(name_of_file())
+                   ->option_text("FILE");
   command
       ->add_option("--commit", c->commit,
                    "Commit to put into that file; by default what git says here")
-      ->option_text("TEXT");
-  command->callback([c, &exit_code] { exit_code = run(*c); });
+      ->option_text("TEXT")
+      ->needs(json);
+  command->callback([c, command, &exit_code] {
+    refuse_ignored(*command, *c);
+    c->with_row_format = command->count("--row-format") > 0;
+    exit_code = run(*c);
+  });
 }
 
 }  // namespace pleat::tools

@@ -27,6 +27,15 @@ inline CLI::Validator number_within(double least, double most) {
       "FLOAT in " + range);
 }
 
+/// A file to write: '' would be taken for no file at all.
+inline CLI::Validator name_of_file() {
+  return CLI::Validator(
+      [](std::string& text) {
+        return text.empty() ? std::string("expected the name of a file, got none") : std::string();
+      },
+      "FILE");
+}
+
 /// A decimal number from 0 to 2^64 - 1. CLI11 takes what is larger for the largest, -1 as well, and
 /// 010 for 8; it is given the number as it would write it itself.
 inline CLI::Validator whole_number_64() {

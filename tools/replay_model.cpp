@@ -108,8 +108,11 @@ RowFormats default_row_formats(Recipe recipe) {
           recipe == Recipe::deepseek ? RowFormat::index_mxfp4 : RowFormat::index_fp8};
 }
 
-RowFormats parse_row_formats(std::string_view text, RowFormats formats) {
+RowFormats parse_row_formats(std::string_view text, RowFormats formats, const LayerCounts& layers) {
   for_each_kind("--row-format", text, [&](Kind k, std::string_view value) {
+    if (layers[index_of(k)] == 0) {
+      throw fail("--row-format: expected kinds that have layers, got {}, which has none", name(k));
+    }
     const auto format = named(kRowFormats, value);
     if (!format || !row_format_fits(*format, kGeometries[index_of(k)].geometry)) {
       std::string fitting;

@@ -14,6 +14,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "support/small_case.hpp"
@@ -112,7 +113,7 @@ TEST_F(Cli, RefusalsNameTheOptionAndWhatCame) {
   const std::string trace = path("t.csv");
   const std::string file = write_case("a.st");
   const std::string long_name(300, 'a');
-  const std::array<std::pair<std::string, std::string>, 10> refused{
+  const std::array<std::pair<std::string, std::string>, 24> refused{
       {{"fold", "expected replay, apply, verify, inspect or bench, got \"fold\""},
        {"--folds", "got \"--folds\""},
        {"replay " + trace + " --threads 257", "--threads: Value 257 not in range"},
@@ -122,12 +123,33 @@ TEST_F(Cli, RefusalsNameTheOptionAndWhatCame) {
        {"bench --row hca", "--row: expected with --suite perf alone, got it with --suite cpu"},
        {"bench --suite perf --geometry hca", "--geometry: expected with --suite cpu alone"},
        {"bench --suite perf --seconds 1", "--seconds: expected with --suite cpu alone"},
-       {"bench --threads 257", "--threads: Value 257 not in range"}}};
+       {"bench --threads 257", "--threads: Value 257 not in range"},
+       // what would be passed over in silence
+       {"replay " + trace + " --reject-rate 0.5", "--reject-rate: expected with --drafts alone"},
+       {"replay " + trace + " --backend reference --simd avx2",
+        "--simd: expected with --backend cpu or auto alone, got it with --backend reference"},
+       {"apply " + file + " --out " + path("r.st") + " --backend reference --threads 2",
+        "--threads: expected with --backend cpu or auto alone, got it with --backend reference"},
+       {"apply " + file + " --out " + path("r.st") + " --backend reference --simd best", "--simd"},
+       {"replay " + trace + " --layers csa=1 --row-format hca=bf16",
+        "--row-format: expected kinds that have layers, got hca, which has none"},
+       {"replay " + trace + " --row-format ''", "--row-format: expected a list"},
+       {"replay " + trace + " --no-verify --sample-rate 0.5", "--sample-rate excludes --no-verify"},
+       {"replay " + trace + " --requests 0", "--requests: Value 0 not in range"},
+       {"replay " + trace + " --limit-tokens 0", "--limit-tokens: Value 0 not in range"},
+       {"replay " + trace + " --json ''", "--json: expected the name of a file, got none"},
+       {"replay " + trace + " --commit abc", "--commit requires --json"},
+       {"bench --json ''", "--json: expected the name of a file, got none"},
+       {"inspect " + file + " --map --row 1", "--row excludes --map"},
+       {"inspect " + file + " --row 1 --map", "--row excludes --map"}}};
   for (const auto& [arguments, words] : refused) {
     const Outcome out = pleat(arguments);
     EXPECT_EQ(out.exit, 2) << arguments << ": " << out.text;
     EXPECT_THAT(out.text, HasSubstr(words)) << arguments;
   }
+  EXPECT_FALSE(fs::exists(path("r.st")));
+  EXPECT_EQ(pleat("replay " + trace + " --simd scalar --threads 1 --requests 1").exit, 0) << "auto";
+  EXPECT_EQ(pleat("replay " + trace + " --drafts 0 --reject-rate 0.5 --backend cpu").exit, 0);
 }
 
 TEST_F(Cli, ApplyFollowsLinksAndLeavesNeighboursAlone) {
@@ -315,6 +337,15 @@ TEST_F(Cli, InspectShowsPagesRowsAndMaps) {
   for (const char* wrong : {" --page 99", " --row 4", " --tensor nope", " --tensor state --map"}) {
     EXPECT_EQ(pleat("inspect " + path("r.st") + wrong).exit, 2) << wrong;
   }
+}
+
+TEST_F(Cli, BenchMeasuresNoMoreThanWasAskedFor) {
+  const std::string bench = "bench --geometry indexer --op step --seconds 0 ";
+  for (const std::string asked : {"--windows 64", "--windows 256 --threads 1"}) {
+    EXPECT_THAT(pleat(bench + asked).text, Not(HasSubstr("speedup"))) << asked;
+  }
+  if (std::thread::hardware_concurrency() < 2) return;
+  EXPECT_THAT(pleat(bench + "--windows 64 --windows 256").text, HasSubstr("speedup"));
 }
 
 TEST_F(Cli, BenchWritesItsReport) {
