@@ -10,6 +10,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "tools/error.hpp"
 #include "tools/file.hpp"
@@ -21,7 +22,8 @@ namespace {
 struct Line {
   std::string_view label;
   std::int64_t number;
-  std::string_view text;
+  std::string_view text;   ///< without blanks around it
+  std::size_t indent = 0;  ///< bytes before it
 
   template <typename... Args>
   [[nodiscard]] Error fail(fmt::format_string<Args...> text_format, Args&&... args) const {
@@ -66,14 +68,33 @@ std::int64_t json_tokens(const Line& line, const nlohmann::json& object, const c
                   in_quotes(got));
 }
 
-TraceRequest parse_mooncake(const Line& line) {
-  nlohmann::json object;
+/// Of two equal keys JSON keeps the last and says nothing: the request may be either, so refuse it.
+nlohmann::json parse_json(const Line& line) {
+  using nlohmann::json;
+  std::set<std::string> keys;
+  const auto watch = [&](int depth, json::parse_event_t event, json& value) {
+    if (event == json::parse_event_t::key && depth == 1) {
+      const auto& key = value.get_ref<const std::string&>();
+      if (!keys.insert(key).second) {
+        throw line.fail("expected each key once, got {} twice", in_quotes(key));
+      }
+    }
+    return true;
+  };
+  // The parser's own words name line 1 and are long: the place is what helps.
   try {
-    object = nlohmann::json::parse(line.text);
-  } catch (const nlohmann::json::exception& e) {
-    throw line.fail("expected a JSON object, got {} ({})", in_quotes(line.text),
-                    in_quotes(e.what()));
+    return json::parse(line.text, watch);
+  } catch (const json::parse_error& e) {
+    throw line.fail("expected a JSON object, got what is not JSON at column {}: {}",
+                    line.indent + e.byte, in_quotes(line.text));
+  } catch (const json::exception&) {
+    throw line.fail("expected a JSON object, got a number that no double holds: {}",
+                    in_quotes(line.text));
   }
+}
+
+TraceRequest parse_mooncake(const Line& line) {
+  const nlohmann::json object = parse_json(line);
   if (!object.is_object()) {
     throw line.fail("expected a JSON object, got {}", in_quotes(line.text));
   }
@@ -317,7 +338,8 @@ Trace parse_trace(std::string_view text, std::string_view label) {
   bool known = false;  // the format
   for (std::int64_t number = 1; !text.empty(); ++number) {
     const std::size_t end = text.find('\n');
-    const Line line{label, number, trim(text.substr(0, end))};
+    const std::string_view trimmed = trim(text.substr(0, end));
+    const Line line{label, number, trimmed, static_cast<std::size_t>(trimmed.data() - text.data())};
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     if (line.text.empty()) continue;
     if (!known && !header && is_header(line.text)) {

@@ -100,6 +100,24 @@ TEST(Trace, TakesNoOtherOrderOfColumns) {
       << "a name that says two things says nothing";
 }
 
+TEST(Trace, RefusesAKeyNamedTwice) {
+  EXPECT_EQ(error_of("{\"timestamp\": 1, \"input_length\": 5, \"output_length\": 1, "
+                     "\"input_length\": 6}"),
+            "t:1: expected each key once, got \"input_length\" twice");
+  EXPECT_EQ(error_of("{\"timestamp\": 1, \"input_length\": 5, \"output_length\": 1, "
+                     "\"more\": [{\"timestamp\": 1}, {\"timestamp\": 2}]}"),
+            "no error");
+}
+
+TEST(Trace, SaysWhereALineIsNoJson) {
+  const std::string good = "{\"timestamp\": 1, \"input_length\": 5, \"output_length\": 1}\n";
+  EXPECT_EQ(error_of(good + "\n  {\"timestamp\": x}\n"),
+            "t:3: expected a JSON object, got what is not JSON at column 17: "
+            "\"{\\\"timestamp\\\": x}\"");
+  EXPECT_THAT(error_of(good + "{\"timestamp\": 1e999}\n"),
+              StartsWith("t:2: expected a JSON object, got a number that no double holds"));
+}
+
 TEST(Trace, SortsByArrivalAndKeepsTheFilesOrderOtherwise) {
   const Trace t = parse_trace("20,1,1\n10,2,1\n20,3,1\n10,4,1\n", "t");
   std::vector<std::int64_t> ids;
