@@ -21,7 +21,8 @@ constexpr const char* kAbout =
     "off,\n"
     "how many further, which scales differ, and whether any byte outside rows (padding) does.\n"
     "With --judge, A is a case and B a result: B is held against A's float64 expectations by the\n"
-    "limits of the oracle, which allow rare codes one quantum off.";
+    "limits of the oracle, which allow rare codes one quantum off, and one scale that differs, or\n"
+    "one for every 200 rows, by however much.";
 
 constexpr const char* kExample =
     "Exit status: 0 equal (or judged ok), 1 different (or judged wrong), 2 cannot be compared.\n\n"

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -202,7 +203,7 @@ TEST(Replay, RefusesSplitWithoutAllState) {
 // -- faults ---------------------------------------------------------------------------------------
 
 /// Passes everything on to a real device, with a chance to spoil what it is told or what it says.
-class FaultyDevice final : public ReplayDevice {
+class FaultyDevice : public ReplayDevice {
  public:
   using Spoil = std::function<void(StepInput&)>;
 
@@ -278,6 +279,42 @@ TEST(Replay, ARowOverwrittenAfterItWasFinalIsSeen) {
   });
   EXPECT_EQ(r.changed_requests, 1);
   EXPECT_FALSE(r.ok());
+}
+
+/// Reads the first scale of the first row that is read of the CSA layer `off` powers of two too
+/// large.
+class OffScale final : public FaultyDevice {
+ public:
+  OffScale(const ReplaySetup& setup, int off)
+      : FaultyDevice(setup, [](StepInput&) {}), csa_(setup.model.kinds[1].row()), off_(off) {}
+
+  void read_rows(std::size_t layer, std::span<const RowRef> rows, std::uint8_t* out) override {
+    FaultyDevice::read_rows(layer, rows, out);
+    if (layer != 1) return;
+    out[csa_.value_bytes] = static_cast<std::uint8_t>(out[csa_.value_bytes] + off_);
+    off_ = 0;
+  }
+
+ private:
+  RowLayout csa_;
+  int off_;
+};
+
+TEST(Replay, AScaleMayBeOnePowerOfTwoOffAndNoMore) {
+  for (const int off : {-2, -1, 0, 1, 2, 40}) {
+    ReplayHooks hooks;
+    hooks.make_device = [&](const ReplaySetup& setup) {
+      return std::make_unique<OffScale>(setup, off);
+    };
+    const ReplayReport r = run(small_options(), hooks);
+    const VerifyTotals& csa = r.kinds[1].verified;
+    EXPECT_EQ(csa.counts.scales, off != 0) << off;
+    EXPECT_EQ(csa.counts.further, std::abs(off) > 1) << off;
+    EXPECT_EQ(r.ok(), std::abs(off) <= 1) << off;
+    if (!r.ok()) {
+      EXPECT_THAT(csa.first_failure, HasSubstr("1 codes or scales more than one quantum off"));
+    }
+  }
 }
 
 TEST(Replay, AFaultyOpIsReportedAsAnError) {
