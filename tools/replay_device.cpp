@@ -69,7 +69,7 @@ std::unique_ptr<ReplayDevice> make_replay_device(const ReplaySetup& setup) {
   return make_host_device(setup);
 }
 
-std::string machine_of(const Exec& exec) {
+std::string machine_of([[maybe_unused]] const Exec& exec) {
 #if PLEAT_HAVE_CUDA
   if (exec.backend == Backend::cuda) return device_name();
 #endif
