@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <string>
@@ -209,6 +210,27 @@ TEST(Trace, ReadsTheWholeTracesWhereTheyAre) {
   EXPECT_EQ(azure.format, TraceFormat::azure);
   EXPECT_EQ(azure.requests.size(), 19366U);
   EXPECT_EQ(azure.requests[1].arrival_us, 4'314'579);
+}
+
+TEST(Trace, IsNoPipe) {
+  int ends[2] = {-1, -1};
+  ASSERT_EQ(pipe(ends), 0);
+  const std::string name = "/dev/fd/" + std::to_string(ends[0]);
+  try {
+    read_trace(name);
+    FAIL() << "no error";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.what(), name + ": expected a regular file, got a pipe; save it to a file first");
+  }
+  close(ends[0]);
+  close(ends[1]);
+  EXPECT_THROW(read_trace("/dev/null"), Error);
+}
+
+TEST(Trace, MessagesAreAscii) {
+  EXPECT_EQ(error_of("1,\xc3\xa4\x9b,1\n"),
+            "t:1: input tokens: expected a whole number from 0 to 1048576, got "
+            "\"\\xc3\\xa4\\x9b\"");
 }
 
 TEST(Trace, NamesAFileThatIsNotThere) {
