@@ -59,7 +59,7 @@ int verify_bytes(const VerifyOptions& o) {
 int verify_by_judge(const VerifyOptions& o) {
   Case expected = read_case(o.a);
   TensorFile result = read_safetensors(o.b);
-  const std::vector<Verdict> verdicts = judge(expected, result, o.b);
+  const std::vector<Verdict> verdicts = judge(expected, o.a, result, o.b);
   const bool ok = std::all_of(verdicts.begin(), verdicts.end(), [](const auto& v) { return v.ok; });
   if (o.quiet) return ok ? 0 : 1;
   fmt::print("{} {}\n", ok ? "ok  " : "FAIL", o.a);
