@@ -154,7 +154,7 @@ int run(const CommandLine& c) {
   const ReplayReport report = replay(requests, options, hooks);
   progress.finish();
 
-  const ReplayTitle title{c.trace, name(trace.format), &options};
+  const ReplayTitle title{c.trace, name(trace.format), &options, c.requests, c.tokens};
   fmt::print("{}", replay_table(title, report, isatty(STDOUT_FILENO) == 1));
   if (!c.json.empty()) {
     make_folder_of(json_label, c.json);
@@ -179,7 +179,10 @@ void add_model_options(CLI::App& command, CommandLine& c) {
                                    "All compressor layers of a model: flash (20 HCA, 21 CSA, 21 "
                                    "indexer) or pro (31, 30, 30)");
   model->check(CLI::IsMember({"flash", "pro"}));
-  command.add_option("--layers", c.layers, "Layers by kind, instead of a model")
+  command
+      .add_option("--layers", c.layers,
+                  "Layers by kind, instead of a model, as in hca=20,csa=21,indexer=21; a kind that "
+                  "is not named has none")
       ->option_text("LIST")
       ->capture_default_str()
       ->excludes(model);
@@ -187,9 +190,13 @@ void add_model_options(CLI::App& command, CommandLine& c) {
       ->check(CLI::IsMember({"deepseek", "vllm", "vllm_triton", "sglang"}))
       ->capture_default_str();
   command
-      .add_option("--row-format", c.row_format,
-                  "Row formats by kind, as in hca=bf16,indexer=index_mxfp4 [fp8_mla, fp8_mla and "
-                  "index_fp8; recipe deepseek: index_mxfp4]")
+      .add_option(
+          "--row-format", c.row_format,
+          fmt::format("Row formats by kind, as in hca=bf16,csa=bf16. hca and csa: {}; indexer: {} "
+                      "[{}; recipe deepseek: indexer={}]",
+                      formats_of(Kind::csa), formats_of(Kind::indexer),
+                      text_of(default_row_formats(Recipe::vllm), {1, 1, 1}),
+                      pleat::name(default_row_formats(Recipe::deepseek).back())))
       ->option_text("LIST");
   command.add_option("--proj-dtype", c.projection, "Projections: fp32 or bf16")
       ->check(CLI::IsMember({"fp32", "bf16"}))
@@ -240,7 +247,9 @@ void add_schedule_options(CLI::App& command, CommandLine& c) {
       ->check(CLI::Range(std::int64_t{1}, kUnlimited));
   command
       .add_option("--limit-tokens", c.tokens,
-                  "Only the first requests that have so many tokens together [all]")
+                  "Only the first requests that have at most N tokens together, but at least one "
+                  "request [all]")
+      ->option_text("N")
       ->check(CLI::Range(std::int64_t{1}, kUnlimited));
   command.add_option("--seed", s.seed, "Seed of projections, weights, drafts and samples")
       ->transform(whole_number_64())

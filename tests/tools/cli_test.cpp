@@ -13,6 +13,7 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -89,6 +90,19 @@ TEST_F(Cli, HelpOfEveryCommandEndsWithAnExample) {
       EXPECT_LE(end - begin, 100U) << help.text.substr(begin, end - begin);
     }
   }
+}
+
+TEST_F(Cli, HelpOfReplayNamesFormatsAndShowsLists) {
+  // as one line: where it is wrapped says nothing
+  std::string help;
+  std::istringstream words(pleat("replay --help").text);
+  for (std::string word; words >> word;)
+    help += word + ' ';
+  EXPECT_THAT(help, HasSubstr("hca=20,csa=21,indexer=21"));
+  EXPECT_THAT(help, HasSubstr("hca and csa: fp8_mla, bf16, fp8_tensor; indexer: index_fp8, "
+                              "index_mxfp4 [hca=fp8_mla,csa=fp8_mla,indexer=index_fp8; recipe "
+                              "deepseek: indexer=index_mxfp4]"));
+  EXPECT_THAT(help, HasSubstr("at most N tokens together, but at least one request"));
 }
 
 TEST_F(Cli, VersionNamesTheBackends) {
@@ -297,7 +311,9 @@ TEST_F(Cli, VerifyRefusesWhatCannotBeCompared) {
   EXPECT_EQ(missing.exit, 2);
   EXPECT_THAT(missing.text, HasSubstr("tensor state is missing from"));
   EXPECT_EQ(pleat("verify " + file + " " + path("r/a.st")).exit, 2) << "it expects nothing";
-  EXPECT_EQ(pleat("verify --judge " + file + " " + path("r/a.st")).exit, 2);
+  const Outcome bare = pleat("verify --judge " + file + " " + path("r/a.st"));
+  EXPECT_EQ(bare.exit, 2);
+  EXPECT_THAT(bare.text, HasSubstr(file + ": carries no expect.* tensor"));
   EXPECT_EQ(pleat("verify " + path("none.st") + " " + path("r/a.st")).exit, 2);
 }
 
