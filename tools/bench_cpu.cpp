@@ -25,7 +25,6 @@ constexpr std::int64_t kLeastSamples = 11;
 constexpr double kLimitTarget = 0.70;    ///< of the read limit, from kTargetWindows windows up
 constexpr double kScalingTarget = 1.80;  ///< from one thread to two
 constexpr std::int64_t kTargetWindows = 64;
-constexpr std::int64_t kScalingWindows = 256;
 
 constexpr std::array kBenchedOps{Op::save_state, Op::compress, Op::norm_rope_store,
                                  Op::compress_store, Op::step};
@@ -209,7 +208,7 @@ ordered_json run_cpu_suite(const BenchOptions& o) {
   const std::vector<WorkloadShape> shapes = shapes_of(o, *recipe);
   if (shapes.empty()) throw fail("nothing to measure: no op and geometry of that name");
   const std::vector<WorkloadShape> scaling =
-      cores >= 2 ? scaling_shapes(o, *recipe) : std::vector<WorkloadShape>{};
+      o.scaling && cores >= 2 ? scaling_shapes(o, *recipe) : std::vector<WorkloadShape>{};
   std::vector<WorkloadShape> all = shapes;
   all.insert(all.end(), scaling.begin(), scaling.end());
   Arenas arenas = arenas_for(all);

@@ -11,6 +11,9 @@
 
 namespace pleat::tools {
 
+/// Windows of the calls by which suite cpu measures what a second thread brings.
+inline constexpr std::int64_t kScalingWindows = 256;
+
 /// What the user asks of a suite; empty lists mean all that it has. Suite perf looks at `rows`
 /// alone, suite cpu at all else.
 struct BenchOptions {
@@ -21,6 +24,7 @@ struct BenchOptions {
   std::vector<std::string> rows;  ///< of the workload table: those whose names hold one of these
   std::string recipe = "vllm";
   ExecOptions exec;
+  bool scaling = true;   ///< suite cpu: measure what a second thread brings as well
   double seconds = 0.4;  ///< of measuring, for each row
   std::string json;      ///< file to write; empty: none
   std::string commit;    ///< of the sources; empty: ask git

@@ -17,15 +17,18 @@ namespace pleat::tools {
 
 /// Memory pages of a buffer: as they come, or 2 MiB if the kernel gives those.
 enum class PageSize { any, huge };
+/// What a new buffer holds; none is for what is written whole right after.
+enum class Fill { zeros, none };
 
-/// Owned bytes that start on a 64-byte boundary, zeroed. Never null, not even when empty: an empty
+/// Owned bytes that start on a 64-byte boundary. Never null, not even when empty: an empty
 /// tensor is still a tensor that was given. The address survives a move.
 class Buffer {
  public:
   static constexpr std::size_t kAlignment = 64;
   static constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
-  explicit Buffer(std::size_t bytes = 0, PageSize pages = PageSize::any) : size_(bytes) {
+  explicit Buffer(std::size_t bytes = 0, PageSize pages = PageSize::any, Fill fill = Fill::zeros)
+      : size_(bytes) {
     const std::size_t alignment = pages == PageSize::huge ? kHugePage : kAlignment;
     const std::size_t rounded = (bytes / alignment + 1) * alignment;
     if (rounded < bytes) throw std::bad_alloc();
@@ -34,7 +37,7 @@ class Buffer {
 #if defined(__linux__)
     if (pages == PageSize::huge) huge_pages_ = madvise(data_.get(), rounded, MADV_HUGEPAGE) == 0;
 #endif
-    std::memset(data_.get(), 0, rounded);
+    if (fill == Fill::zeros) std::memset(data_.get(), 0, rounded);
   }
 
   [[nodiscard]] std::uint8_t* data() {

@@ -47,13 +47,14 @@ class Keys {
     return *value;
   }
   template <typename T>
-  [[nodiscard]] T number(const char* key, T low, T high) const {
+  [[nodiscard]] T number(const char* key, T low, T high, const char* expected = nullptr) const {
     const std::string& text = get(key);
     T value{};
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc() || end != text.data() + text.size() || !(value >= low) ||
         !(value <= high)) {
-      throw wrong(key, fmt::format("a number from {} to {}", low, high));
+      throw wrong(key, expected != nullptr ? std::string(expected)
+                                           : fmt::format("a number from {} to {}", low, high));
     }
     return value;
   }
@@ -151,8 +152,7 @@ CaseHeader read_case_header(const Metadata& metadata, std::string_view label) {
     throw keys.wrong("format", fmt::format("{} or {}", kCaseFormat, kResultFormat));
   }
   CaseHeader h;
-  h.op = keys.one_of("op", kOps);
-  if (h.op == Op::plan) throw keys.wrong("op", "an op that writes tensors");
+  h.op = keys.one_of("op", kCaseOps);
   h.geometry = keys.get("geometry");
   const auto geometry = std::find_if(kGeometries.begin(), kGeometries.end(),
                                      [&](const auto& g) { return h.geometry == g.name; });
@@ -163,7 +163,9 @@ CaseHeader read_case_header(const Metadata& metadata, std::string_view label) {
   if (!row_format_fits(h.compressor.row_format, h.compressor.geometry)) {
     throw keys.wrong("row_format", "a format that fits geometry " + h.geometry);
   }
-  h.compressor.eps = keys.number<float>("eps", 0, 1);
+  constexpr auto* kEps = "a number greater than 0 and at most 1";
+  h.compressor.eps = keys.number<float>("eps", 0, 1, kEps);
+  if (h.compressor.eps == 0) throw keys.wrong("eps", kEps);
   h.state_page_rows = keys.number<std::int64_t>("state_block_rows", 1, kMaxPageRows);
   h.cache_page_rows = keys.number<std::int64_t>("kv_block_rows", 1, kMaxPageRows);
   if (const std::string* policy = keys.find("state_write")) {

@@ -118,11 +118,15 @@ void add_apply(CLI::App& app, int& exit_code) {
           "file per case, of the case's name")
       ->option_text("FILE")
       ->required();
-  add_exec_options(*command, options->exec);
+  add_exec_options(*command, options->exec,
+                   "Threads of the cpu backend; 0 is one per core. The bytes do not depend on it");
   command->add_flag("--with-plan", options->with_plan,
                     "Make the step's plan first and give it to the op, as an engine would");
   command->add_flag("--quiet", options->quiet, "Print nothing but errors");
-  command->callback([options, &exit_code] { exit_code = apply(*options); });
+  command->callback([options, command, &exit_code] {
+    refuse_unused(*command, options->exec, {"--simd", "--threads"});
+    exit_code = apply(*options);
+  });
 }
 
 }  // namespace pleat::tools

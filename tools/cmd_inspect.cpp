@@ -118,9 +118,10 @@ void add_inspect(CLI::App& app, int& exit_code) {
   command->add_option("--tensor", options->tensor,
                       "Tensor to show; by default kv_cache, else state, else compressed");
   command->add_option("--page", options->page, "Page to decode, from 0")->option_text("N");
-  command->add_option("--row", options->row, "Row to decode in full, from 0 (of its page)")
-      ->option_text("N");
-  command->add_flag("--map", options->map, "Show the byte map of the page");
+  auto* row =
+      command->add_option("--row", options->row, "Row to decode in full, from 0 (of its page)");
+  row->option_text("N");
+  command->add_flag("--map", options->map, "Show the byte map of the page")->excludes(row);
   command->add_option("--color", options->color, "Colour: auto is yes on a terminal")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->capture_default_str();

@@ -16,7 +16,7 @@
 #include "tools/error.hpp"
 #include "tools/exec_options.hpp"
 #include "tools/names.hpp"
-#include "tools/number_option.hpp"
+#include "tools/option_checks.hpp"
 #include "tools/output_file.hpp"
 #include "tools/progress.hpp"
 #include "tools/provenance.hpp"
@@ -33,8 +33,10 @@ constexpr const char* kAbout =
     "unless\n"
     "said otherwise) are recomputed in float64 and judged, by kind of layer: no code may be more\n"
     "than one quantum off, except where float32 cannot tell the values apart, less than 0.2 % of\n"
-    "all may be one off, and one scale may differ, or one for every 200 judged rows. All rows go\n"
-    "into the digest. Neither rows that are final nor bytes that no row owns may change.\n\n"
+    "all may be one off, and one scale may be a power of two off, or one for every 200 judged\n"
+    "rows (the fp32 scales of recipe sglang: 1e-5). All rows go into the digest. Neither rows "
+    "that\n"
+    "are final nor bytes that no row owns may change.\n\n"
     "TRACE gives arrivals and lengths of real requests: Mooncake JSON lines, Azure CSV, or a CSV\n"
     "of arrival ms, input tokens, output tokens. They are batched as serving engines do it "
     "(prompts\n"
@@ -48,7 +50,7 @@ constexpr const char* kAbout =
 
 constexpr const char* kExample =
     "Exit status: 0 nothing wrong was found (the verdict says whether rows were verified),\n"
-    "1 verification failed, 2 could not run.\n\n"
+    "1 verification failed, 2 could not run, or was interrupted before its first step.\n\n"
     "Example:\n"
     "  pleat replay data/mooncake_excerpt.jsonl\n"
     "  pleat replay trace.csv --model flash --token-budget 4096 --drafts 3 --reject-rate 0.4 \\\n"
@@ -69,8 +71,9 @@ struct CommandLine {
   std::string commit;
   double step_ms = 30;
   double cache_gb = 6;
-  std::int64_t requests = 0;
-  std::int64_t tokens = 0;
+  std::int64_t requests = 0;  ///< 0: all
+  std::int64_t tokens = 0;    ///< 0: all
+  bool with_row_format = false;
   bool no_verify = false;
   ReplayOptions replay;
 };
@@ -87,7 +90,7 @@ ReplayOptions options_of(const CommandLine& c) {
   o.recipe = *recipe;
   o.layers = c.model.empty() ? parse_layers(c.layers) : layers_of_model(c.model);
   o.row_formats = default_row_formats(o.recipe);
-  if (!c.row_format.empty()) o.row_formats = parse_row_formats(c.row_format, o.row_formats);
+  if (c.with_row_format) o.row_formats = parse_row_formats(c.row_format, o.row_formats, o.layers);
   o.op = c.op == "split" ? ReplayOp::split : ReplayOp::step;
   // Without a word from the user: what is least work for the op that was asked for.
   const bool all = c.policy.empty() ? o.op == ReplayOp::split : c.policy == "all";
@@ -109,7 +112,7 @@ void on_interrupt(int /*signal*/) {
   std::signal(SIGINT, SIG_DFL);
 }
 
-/// Ctrl-C ends the replay after its step while this lives.
+/// Ctrl-C ends the replay after its step, or while it prepares, while this lives.
 class InterruptScope {
  public:
   InterruptScope() { before_ = std::signal(SIGINT, on_interrupt); }
@@ -134,6 +137,13 @@ int run(const CommandLine& c) {
   Progress progress;
   ReplayHooks hooks;
   hooks.stop = &stop_requested;
+  hooks.preparing = [&](const char* what, std::int64_t done, std::int64_t total) {
+    if (total == 0) progress.say(fmt::format("preparing {}", what));
+    progress.update(done, total, [&] {
+      return fmt::format("preparing {:.1f} GiB of {}", static_cast<double>(total) / (1 << 30),
+                         what);
+    });
+  };
   hooks.after_step = [&](std::int64_t done, std::int64_t total, const ReplayReport& r) {
     progress.update(done, total, [&] {
       return fmt::format("{} of {} requests, step {}, {:.0f} s of traffic", r.requests_done,
@@ -144,7 +154,7 @@ int run(const CommandLine& c) {
   const ReplayReport report = replay(requests, options, hooks);
   progress.finish();
 
-  const ReplayTitle title{c.trace, name(trace.format), &options};
+  const ReplayTitle title{c.trace, name(trace.format), &options, c.requests, c.tokens};
   fmt::print("{}", replay_table(title, report, isatty(STDOUT_FILENO) == 1));
   if (!c.json.empty()) {
     make_folder_of(json_label, c.json);
@@ -155,12 +165,24 @@ int run(const CommandLine& c) {
   return report.ok() ? 0 : 1;
 }
 
+/// What would be passed over in silence. --threads is not: on every backend it is the threads that
+/// recompute rows.
+void refuse_ignored(const CLI::App& command, const CommandLine& c) {
+  refuse_unused(command, c.exec, {"--simd"});
+  if (command.count("--reject-rate") > 0 && command.count("--drafts") == 0) {
+    throw fail("--reject-rate: expected with --drafts alone, got it without");
+  }
+}
+
 void add_model_options(CLI::App& command, CommandLine& c) {
   auto* model = command.add_option("--model", c.model,
                                    "All compressor layers of a model: flash (20 HCA, 21 CSA, 21 "
                                    "indexer) or pro (31, 30, 30)");
   model->check(CLI::IsMember({"flash", "pro"}));
-  command.add_option("--layers", c.layers, "Layers by kind, instead of a model")
+  command
+      .add_option("--layers", c.layers,
+                  "Layers by kind, instead of a model, as in hca=20,csa=21,indexer=21; a kind that "
+                  "is not named has none")
       ->option_text("LIST")
       ->capture_default_str()
       ->excludes(model);
@@ -168,9 +190,13 @@ void add_model_options(CLI::App& command, CommandLine& c) {
       ->check(CLI::IsMember({"deepseek", "vllm", "vllm_triton", "sglang"}))
       ->capture_default_str();
   command
-      .add_option("--row-format", c.row_format,
-                  "Row formats by kind, as in hca=bf16,indexer=index_mxfp4 [fp8_mla, fp8_mla and "
-                  "index_fp8; recipe deepseek: index_mxfp4]")
+      .add_option(
+          "--row-format", c.row_format,
+          fmt::format("Row formats by kind, as in hca=bf16,csa=bf16. hca and csa: {}; indexer: {} "
+                      "[{}; recipe deepseek: indexer={}]",
+                      formats_of(Kind::csa), formats_of(Kind::indexer),
+                      text_of(default_row_formats(Recipe::vllm), {1, 1, 1}),
+                      pleat::name(default_row_formats(Recipe::deepseek).back())))
       ->option_text("LIST");
   command.add_option("--proj-dtype", c.projection, "Projections: fp32 or bf16")
       ->check(CLI::IsMember({"fp32", "bf16"}))
@@ -218,12 +244,15 @@ void add_schedule_options(CLI::App& command, CommandLine& c) {
       ->check(number_within(0.0, 1e6))
       ->capture_default_str();
   command.add_option("--requests", c.requests, "Only the first so many requests [all]")
-      ->check(CLI::Range(std::int64_t{0}, kUnlimited));
+      ->check(CLI::Range(std::int64_t{1}, kUnlimited));
   command
       .add_option("--limit-tokens", c.tokens,
-                  "Only the first requests that have so many tokens together [all]")
-      ->check(CLI::Range(std::int64_t{0}, kUnlimited));
+                  "Only the first requests that have at most N tokens together, but at least one "
+                  "request [all]")
+      ->option_text("N")
+      ->check(CLI::Range(std::int64_t{1}, kUnlimited));
   command.add_option("--seed", s.seed, "Seed of projections, weights, drafts and samples")
+      ->transform(whole_number_64())
       ->capture_default_str();
 }
 
@@ -234,24 +263,35 @@ void add_replay(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("replay", kAbout);
   command->footer(kExample);
   command->add_option("TRACE", c->trace, "The trace file")->required();
-  add_exec_options(*command, c->exec);
+  add_exec_options(
+      *command, c->exec,
+      "Threads of the cpu backend and, on every backend, of recomputing rows; 0 is one "
+      "per core. The bytes do not depend on it");
   add_model_options(*command, *c);
   add_schedule_options(*command, *c);
+  auto* rate =
+      command
+          ->add_option("--sample-rate", c->replay.sample_rate,
+                       "Share of rows that are recomputed and judged, beside each request's first; "
+                       "0: none, not even those")
+          ->check(number_within(0.0, 1.0))
+          ->capture_default_str();
   command
-      ->add_option("--sample-rate", c->replay.sample_rate,
-                   "Share of rows that are recomputed and judged, beside each request's first; "
-                   "0: none, not even those")
-      ->check(number_within(0.0, 1.0))
-      ->capture_default_str();
-  command->add_flag("--no-verify", c->no_verify,
-                    "Recompute no rows (the digest is made all the same)");
-  command->add_option("--json", c->json, "Write the figures to this file as well")
-      ->option_text("FILE");
+      ->add_flag("--no-verify", c->no_verify, "Recompute no rows (the digest is made all the same)")
+      ->excludes(rate);
+  auto* json = command->add_option("--json", c->json, "Write the figures to this file as well")
+                   ->check(name_of_file())
+                   ->option_text("FILE");
   command
       ->add_option("--commit", c->commit,
                    "Commit to put into that file; by default what git says here")
-      ->option_text("TEXT");
-  command->callback([c, &exit_code] { exit_code = run(*c); });
+      ->option_text("TEXT")
+      ->needs(json);
+  command->callback([c, command, &exit_code] {
+    refuse_ignored(*command, *c);
+    c->with_row_format = command->count("--row-format") > 0;
+    exit_code = run(*c);
+  });
 }
 
 }  // namespace pleat::tools

@@ -21,7 +21,8 @@ constexpr const char* kAbout =
     "off,\n"
     "how many further, which scales differ, and whether any byte outside rows (padding) does.\n"
     "With --judge, A is a case and B a result: B is held against A's float64 expectations by the\n"
-    "limits of the oracle, which allow rare codes one quantum off.";
+    "limits of the oracle, which allow rare codes one quantum off, and one scale that differs, or\n"
+    "one for every 200 rows, by however much.";
 
 constexpr const char* kExample =
     "Exit status: 0 equal (or judged ok), 1 different (or judged wrong), 2 cannot be compared.\n\n"
@@ -58,7 +59,7 @@ int verify_bytes(const VerifyOptions& o) {
 int verify_by_judge(const VerifyOptions& o) {
   Case expected = read_case(o.a);
   TensorFile result = read_safetensors(o.b);
-  const std::vector<Verdict> verdicts = judge(expected, result, o.b);
+  const std::vector<Verdict> verdicts = judge(expected, o.a, result, o.b);
   const bool ok = std::all_of(verdicts.begin(), verdicts.end(), [](const auto& v) { return v.ok; });
   if (o.quiet) return ok ? 0 : 1;
   fmt::print("{} {}\n", ok ? "ok  " : "FAIL", o.a);

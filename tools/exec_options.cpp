@@ -11,7 +11,7 @@
 
 namespace pleat::tools {
 
-void add_exec_options(CLI::App& command, ExecOptions& options) {
+void add_exec_options(CLI::App& command, ExecOptions& options, const std::string& threads_are) {
   command
       .add_option("--backend", options.backend,
                   "Who computes: cpu (SIMD, threads), reference (the definition: scalar, one "
@@ -23,9 +23,7 @@ void add_exec_options(CLI::App& command, ExecOptions& options) {
                   "SIMD target of the cpu backend; best is the widest that the machine has")
       ->check(CLI::IsMember({"best", "scalar", "neon", "avx2", "avx512"}))
       ->capture_default_str();
-  command
-      .add_option("--threads", options.threads,
-                  "Threads of the cpu backend; 0 is one per core. The bytes do not depend on it")
+  command.add_option("--threads", options.threads, threads_are)
       ->check(CLI::Range(0, cpu::kMaxThreads))
       ->capture_default_str();
   command
@@ -36,6 +34,16 @@ void add_exec_options(CLI::App& command, ExecOptions& options) {
       ->capture_default_str();
   command.add_flag("--checked", options.checked,
                    "Validate positions, slots and block table first and name the first bad token");
+}
+
+void refuse_unused(const CLI::App& command, const ExecOptions& options,
+                   std::initializer_list<const char*> names) {
+  if (options.backend == "auto" || options.backend == name(Backend::cpu)) return;
+  for (const char* option : names) {
+    if (command.count(option) == 0) continue;
+    throw fail("{}: expected with --backend cpu or auto alone, got it with --backend {}", option,
+               options.backend);
+  }
 }
 
 Exec exec_of(const ExecOptions& options) {

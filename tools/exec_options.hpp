@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <pleat/pleat.hpp>
 #include <string>
 
@@ -23,7 +24,13 @@ struct ExecOptions {
 
 /// Adds --backend, --simd, --threads, --variant and --checked, each with its words and default in
 /// --help.
-void add_exec_options(CLI::App& command, ExecOptions& options);
+/// `threads_are` is the text of --threads.
+void add_exec_options(CLI::App& command, ExecOptions& options, const std::string& threads_are);
+
+/// Refuses --simd and --threads where the user named a backend that has no use for them. Not for
+/// "auto", which is one word for several machines. Throws Error.
+void refuse_unused(const CLI::App& command, const ExecOptions& options,
+                   std::initializer_list<const char*> names);
 
 /// "auto" is cuda where a GPU can be used, else cpu. Throws Error when this build or machine cannot
 /// run the backend that was asked for.

@@ -12,9 +12,16 @@
 namespace pleat::tools {
 
 std::vector<std::uint8_t> read_file(const std::string& path) {
+  namespace fs = std::filesystem;
   std::error_code error;
-  if (std::filesystem::is_directory(path, error)) {
-    throw fail("{}: expected a file, got a directory", path);
+  // Before it is opened: a pipe without a writer would be waited for.
+  const fs::file_status status = fs::status(path, error);
+  if (fs::is_directory(status)) throw fail("{}: expected a file, got a directory", path);
+  if (fs::is_fifo(status)) {
+    throw fail("{}: expected a regular file, got a pipe; save it to a file first", path);
+  }
+  if (fs::exists(status) && !fs::is_regular_file(status)) {
+    throw fail("{}: expected a regular file, got a device or a socket", path);
   }
   errno = 0;
   std::ifstream in(path, std::ios::binary);
@@ -36,7 +43,7 @@ std::string escaped(std::string_view text, std::string_view special) {
   std::string out;
   for (const char c : text.substr(0, kLongest)) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F) {
+    if (byte < 0x20 || byte >= 0x7F) {
       out += fmt::format("\\x{:02x}", byte);
     } else {
       if (special.find(c) != std::string_view::npos) out += '\\';

@@ -12,7 +12,8 @@ namespace pleat::tools {
 /// All bytes of a regular file. Throws Error naming the path and the reason.
 std::vector<std::uint8_t> read_file(const std::string& path);
 
-/// Text from a file made fit for a terminal: control characters escaped, cut when long.
+/// Text from a file made fit for a terminal: bytes that are no printable ASCII escaped (what they
+/// mean depends on an encoding that nobody named), cut when long.
 std::string printable(std::string_view text);
 /// The same in quotes, which it escapes.
 std::string in_quotes(std::string_view text);

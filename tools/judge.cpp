@@ -125,12 +125,13 @@ Verdict judge_state(const Tokens& tokens, const CaseHeader& header, const Tensor
   return {"state", wrong == 0, fmt::format("{} of {} bytes wrong", wrong, want.bytes.size())};
 }
 
-std::vector<std::int64_t> written_slots(const Tokens& tokens, const TensorView& cache) {
+std::vector<std::int64_t> written_slots(const Tokens& tokens, const TensorView& cache,
+                                        std::string_view label) {
   std::vector<std::int64_t> slots;
   for (std::int64_t t = 0; t < tokens.count; ++t) {
     if (!tokens.closes(t) || tokens.kv_slots[t] < 0) continue;
     if (tokens.kv_slots[t] >= cache.shape[0] * cache.shape[1]) {
-      throw fail("kv_slots: token {}: expected a slot below {}, got {}", t,
+      throw fail("{}: kv_slots: token {}: expected a slot below {}, got {}", label, t,
                  cache.shape[0] * cache.shape[1], tokens.kv_slots[t]);
     }
     slots.push_back(tokens.kv_slots[t]);
@@ -138,14 +139,15 @@ std::vector<std::int64_t> written_slots(const Tokens& tokens, const TensorView& 
   return slots;
 }
 
-Verdict judge_cache(const Tokens& tokens, const CaseHeader& header, Tensor& want, Tensor& have,
-                    std::string_view label) {
-  const TensorView w = cache_view(header, want, label);
-  const TensorView h = cache_view(header, have, label);
+Verdict judge_cache(const Tokens& tokens, const CaseHeader& header, Tensor& want,
+                    std::string_view case_label, Tensor& have, std::string_view result_label) {
+  const TensorView w = cache_view(header, want, case_label);
+  const TensorView h = cache_view(header, have, result_label);
   const bool by_value = header.compressor.row_format == RowFormat::index_fp8 &&
                         traits_of(header.compressor.recipe).hadamard;
-  const CacheDifference d = compare_caches(header.compressor, w, h, written_slots(tokens, w),
-                                           by_value ? kScaleTolerance : 0);
+  const CacheDifference d =
+      compare_caches(header.compressor, w, h, written_slots(tokens, w, case_label),
+                     by_value ? kScaleTolerance : 0);
   const CodeCounts& n = d.counts;
   const double rate = static_cast<double>(n.one_quantum + n.further) /
                       static_cast<double>(std::max<std::int64_t>(n.codes, 1));
@@ -160,7 +162,8 @@ Verdict judge_cache(const Tokens& tokens, const CaseHeader& header, Tensor& want
 
 }  // namespace
 
-std::vector<Verdict> judge(Case& expected, TensorFile& result, std::string_view result_label) {
+std::vector<Verdict> judge(Case& expected, std::string_view case_label, TensorFile& result,
+                           std::string_view result_label) {
   const Tokens tokens(expected.call);
   std::vector<Verdict> verdicts;
   for (const char* tensor : {"compressed", "state", "kv_cache"}) {
@@ -178,7 +181,7 @@ std::vector<Verdict> judge(Case& expected, TensorFile& result, std::string_view 
       const std::int64_t dim = expected.header.compressor.geometry.head_dim;
       if (want->element != Element::f64 ||
           want->shape != std::vector<std::int64_t>{tokens.count, dim}) {
-        throw fail("tensor {}: expected {}, got {}", want->name,
+        throw fail("{}: tensor {}: expected {}, got {}", case_label, want->name,
                    describe(Element::f64, std::vector<std::int64_t>{tokens.count, dim}),
                    describe(*want));
       }
@@ -186,16 +189,20 @@ std::vector<Verdict> judge(Case& expected, TensorFile& result, std::string_view 
     } else if (std::string_view(tensor) == "state") {
       const Tensor* old = expected.file.find("state");
       if (old == nullptr || old->element != want->element || old->shape != want->shape) {
-        throw fail("tensor {}: expected as state, got {}", want->name, describe(*want));
+        throw fail("{}: tensor {}: expected as state, got {}", case_label, want->name,
+                   describe(*want));
       }
-      state_view(expected.header, *want, result_label);
+      state_view(expected.header, *want, case_label);
       verdicts.push_back(judge_state(tokens, expected.header, *old, *want, *have));
     } else {
-      if (tokens.kv_slots == nullptr) throw fail("tensor {}: the op stores no rows", want->name);
-      verdicts.push_back(judge_cache(tokens, expected.header, *want, *have, result_label));
+      if (tokens.kv_slots == nullptr) {
+        throw fail("{}: tensor {}: the op stores no rows", case_label, want->name);
+      }
+      verdicts.push_back(
+          judge_cache(tokens, expected.header, *want, case_label, *have, result_label));
     }
   }
-  if (verdicts.empty()) throw fail("the case carries no expect.* tensor to judge by");
+  if (verdicts.empty()) throw fail("{}: carries no expect.* tensor to judge by", case_label);
   return verdicts;
 }
 

@@ -22,7 +22,8 @@ struct Verdict {
 /// limits of oracle.py: state bytes identical (with policy tail a row that may stay old is either),
 /// pooled rows within 2e-5, codes at most one quantum off and fewer than 2 in 1000 of them, scales
 /// differing in at most one row of 200, no stray byte. Throws Error when the two cannot be
-/// compared.
-std::vector<Verdict> judge(Case& expected, TensorFile& result, std::string_view result_label);
+/// compared, beginning with the label of the one at fault.
+std::vector<Verdict> judge(Case& expected, std::string_view case_label, TensorFile& result,
+                           std::string_view result_label);
 
 }  // namespace pleat::tools

@@ -28,8 +28,9 @@ inline constexpr std::array kRecipes{Recipe::deepseek, Recipe::vllm, Recipe::vll
                                      Recipe::sglang};
 inline constexpr std::array kRowFormats{RowFormat::fp8_mla, RowFormat::bf16, RowFormat::fp8_tensor,
                                         RowFormat::index_fp8, RowFormat::index_mxfp4};
-inline constexpr std::array kOps{
-    Op::plan, Op::save_state, Op::compress, Op::norm_rope_store, Op::compress_store, Op::step};
+/// Those that write tensors, and so may be kept as cases.
+inline constexpr std::array kCaseOps{Op::save_state, Op::compress, Op::norm_rope_store,
+                                     Op::compress_store, Op::step};
 inline constexpr std::array kBackends{Backend::cpu, Backend::reference, Backend::cuda};
 inline constexpr std::array kSimdTargets{SimdTarget::best, SimdTarget::scalar, SimdTarget::neon,
                                          SimdTarget::avx2, SimdTarget::avx512};

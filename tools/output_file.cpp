@@ -7,11 +7,14 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
+#include <sstream>
 
 #include "tools/error.hpp"
 
@@ -29,6 +32,34 @@ fs::path target_of(const fs::path& path) {
     at = to.is_absolute() ? to : at.parent_path() / to;
   }
   return at;
+}
+
+/// What a path leads to, by stat: links of /proc/self/fd, which /dev/stdout is, lead to what is
+/// open and not to the path that they spell. None where there is nothing.
+std::optional<struct stat> status_of(const std::string& path) {
+  struct stat found = {};
+  if (::stat(path.c_str(), &found) != 0) return std::nullopt;
+  return found;
+}
+
+/// There, and neither a file that could be replaced nor a folder.
+bool is_written_in_place(const std::string& path) {
+  const auto there = status_of(path);
+  return there && !S_ISREG(there->st_mode) && !S_ISDIR(there->st_mode);
+}
+
+/// STDOUT_FILENO or STDERR_FILENO where the path leads to what that writes to. A file put in its
+/// place would take the table away that was printed there.
+std::optional<int> own_output(const std::string& path) {
+  const auto there = status_of(path);
+  if (!there) return std::nullopt;
+  for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
+    struct stat open = {};
+    if (::fstat(fd, &open) == 0 && open.st_dev == there->st_dev && open.st_ino == there->st_ino) {
+      return fd;
+    }
+  }
+  return std::nullopt;
 }
 
 Error cannot_write(const std::string& label, const std::string& reason) {
@@ -94,9 +125,29 @@ void write_in_place(const std::string& label, const fs::path& target,
   if (!out) throw cannot_write(label, std::strerror(errno));
 }
 
+/// Behind what the process has printed there, and where its next words go on.
+void write_to_own_output(const std::string& label, int fd,
+                         const std::function<void(std::ostream&)>& write) {
+  std::ostringstream text;
+  write(text);
+  if (!text) throw cannot_write(label, "it was cut short");
+  std::fflush(nullptr);
+  const std::string bytes = text.str();
+  for (std::size_t at = 0; at < bytes.size();) {
+    const ssize_t n = ::write(fd, bytes.data() + at, bytes.size() - at);
+    if (n < 0 && errno != EINTR) throw cannot_write(label, std::strerror(errno));
+    if (n > 0) at += static_cast<std::size_t>(n);
+  }
+}
+
 }  // namespace
 
 void check_writable(const std::string& label, const std::string& path) {
+  if (own_output(path)) return;
+  if (is_written_in_place(path)) {
+    if (::access(path.c_str(), W_OK) != 0) throw cannot_write(label, std::strerror(errno));
+    return;
+  }
   const fs::path target = target_of(path);
   refuse_no_file(label, target);
   std::error_code ignored;
@@ -117,6 +168,7 @@ void refuse_input(const std::string& label, const std::string& path, const std::
 }
 
 void make_folder_of(const std::string& label, const std::string& path) {
+  if (status_of(path)) return;
   const fs::path folder = target_of(path).parent_path();
   std::error_code error;
   if (!folder.empty()) fs::create_directories(folder, error);
@@ -125,13 +177,17 @@ void make_folder_of(const std::string& label, const std::string& path) {
 
 void write_file(const std::string& label, const std::string& path,
                 const std::function<void(std::ostream&)>& write) {
+  if (const auto fd = own_output(path)) {
+    write_to_own_output(label, *fd, write);
+    return;
+  }
+  if (is_written_in_place(path)) {
+    write_in_place(label, path, write);
+    return;
+  }
   const fs::path target = target_of(path);
   refuse_no_file(label, target);
   std::error_code error;
-  if (fs::exists(target, error) && !fs::is_regular_file(target, error)) {
-    write_in_place(label, target, write);
-    return;
-  }
   const SignalsPutOff whole;
   std::string temporary = target.string() + ".XXXXXX";
   const int file = ::mkstemp(temporary.data());

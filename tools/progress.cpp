@@ -39,10 +39,18 @@ void Progress::update(std::int64_t done, std::int64_t total,
   if (!terminal_ || total <= 0) return;
   const auto now = std::chrono::steady_clock::now();
   if (shown_ && now - last_ < kRedraw) return;
-  last_ = now;
-  shown_ = true;
+  draw(bar(done, total, text(), terminal_width() - 1));
+}
+
+void Progress::say(const std::string& text) {
   // One column less than there is: a full line would wrap.
-  fmt::print(stderr, "\r{}\033[K", bar(done, total, text(), terminal_width() - 1));
+  if (terminal_) draw(text.substr(0, terminal_width() - 1));
+}
+
+void Progress::draw(const std::string& line) {
+  last_ = std::chrono::steady_clock::now();
+  shown_ = true;
+  fmt::print(stderr, "\r{}\033[K", line);
   std::fflush(stderr);
 }
 

@@ -20,6 +20,8 @@ class Progress {
   /// Draws at most ten times a second, so it may be called at any rate.
   /// `text` is asked for only then.
   void update(std::int64_t done, std::int64_t total, const std::function<std::string()>& text);
+  /// Shows a line without a bar, at once: for what cannot tell how far it is.
+  void say(const std::string& text);
   /// Wipes the bar.
   void finish();
 
@@ -28,6 +30,8 @@ class Progress {
                          std::size_t width);
 
  private:
+  void draw(const std::string& line);
+
   bool shown_ = false;
   bool terminal_;
   std::chrono::steady_clock::time_point last_{};

@@ -107,6 +107,27 @@ CodeCounts compare_rows(const Compressor& c, const RowBytes& a, const RowBytes& 
   return counts;
 }
 
+std::int64_t scales_further(const Compressor& c, const RowBytes& a, const RowBytes& b,
+                            float raw_tolerance) {
+  std::int64_t further = 0;
+  std::int32_t scales_seen = 0;
+  for (const Block& block : blocks_of(c)) {
+    scales_seen = std::max(scales_seen, block.scale_offset + scale_bytes(block.scale));
+    if (!scales_differ(block, a, b, raw_tolerance)) continue;
+    if (block.scale == ScaleCode::f32 && raw_tolerance > 0) {
+      ++further;
+      continue;
+    }
+    const float sa = scale_of(block, a.scales);
+    const float sb = scale_of(block, b.scales);
+    further += !(sa == 2 * sb || sb == 2 * sa);
+  }
+  const std::int32_t all = row_layout(c.row_format, c.geometry).scale_bytes;
+  for (std::int32_t i = scales_seen; i < all; ++i)
+    further += a.scales[i] != b.scales[i];
+  return further;
+}
+
 CacheDifference compare_caches(const Compressor& c, const TensorView& a, const TensorView& b,
                                const std::optional<std::vector<std::int64_t>>& slots,
                                float scale_tolerance) {

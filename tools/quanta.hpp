@@ -38,6 +38,11 @@ struct Place {
 CodeCounts compare_rows(const Compressor& c, const RowBytes& a, const RowBytes& b,
                         float scale_tolerance, std::optional<std::int64_t>* first_channel);
 
+/// Scales of a row that are further apart than rounding brings them: more than one power of two, or
+/// raw fp32 ones (`raw_tolerance` > 0) more than that, relative. A spare byte that differs is one.
+std::int64_t scales_further(const Compressor& c, const RowBytes& a, const RowBytes& b,
+                            float raw_tolerance);
+
 struct CacheDifference {
   CodeCounts counts;
   std::int64_t rows = 0;  ///< compared

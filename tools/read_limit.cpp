@@ -17,7 +17,7 @@ constexpr int kPasses = 7;
 }  // namespace
 
 double measure_read_limit(int threads, std::size_t bytes) {
-  Buffer buffer(bytes);
+  Buffer buffer(bytes, PageSize::any, Fill::none);
   std::memset(buffer.data(), 1, bytes);  // pages of its own, not the kernel's one page of zeros
   Exec exec;
   exec.threads = threads;

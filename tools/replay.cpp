@@ -31,9 +31,21 @@ void check_options(const ReplayOptions& o) {
   }
 }
 
+/// Between two parts of the set-up, each of which may take seconds.
+void prepare(const ReplayHooks& hooks, const char* what, std::int64_t done = 0,
+             std::int64_t total = 0) {
+  if (hooks.stop != nullptr && hooks.stop->load(std::memory_order_relaxed)) {
+    throw fail("interrupted before the first step: nothing was replayed");
+  }
+  if (hooks.preparing) hooks.preparing(what, done, total);
+}
+
 ReplaySetup make_setup(const std::vector<TraceRequest>& requests, const ReplayOptions& options,
-                       const PoolPlan& pools) {
+                       const PoolPlan& pools, const ReplayHooks& hooks) {
   ReplaySetup setup;
+  setup.preparing = [&hooks](std::int64_t done, std::int64_t total) {
+    prepare(hooks, "state and cache", done, total);
+  };
   setup.model = make_model(options.layers, options.recipe, options.row_formats);
   setup.exec = options.exec;
   setup.op = options.op;
@@ -76,7 +88,7 @@ class Replayer {
         pools_(plan_pools(requests, options.schedule,
                           make_model(options.layers, options.recipe, options.row_formats),
                           size_of(options.state), options.cache_bytes)),
-        setup_(make_setup(requests, options, pools_)),
+        setup_(make_setup(requests, options, pools_, hooks)),
         verifier_(setup_, options.sample_rate),
         builder_(setup_, requests, pools_.rules, options.padding),
         groups_(groups_of(setup_)) {
@@ -270,10 +282,16 @@ std::vector<TraceRequest> first_requests(const Trace& trace, std::int64_t reques
 ReplayReport replay(const std::vector<TraceRequest>& requests, const ReplayOptions& options,
                     const ReplayHooks& hooks) {
   check_options(options);
+  const auto start = Clock::now();
+  prepare(hooks, "the schedule");
   Replayer replayer(requests, options, hooks);
+  prepare(hooks, "the read limit");
   double limit = 0;
   if (options.measure_limit) limit = measure_read_limit_of(options.exec);
+  const double preparing = seconds_since(start);
   ReplayReport report = replayer.run();
+  report.preparing_seconds = preparing;
+  report.wall_seconds += preparing;
   report.read_limit_gbs = limit;
   report.machine = machine_of(options.exec);
   return report;

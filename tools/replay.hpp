@@ -68,8 +68,9 @@ struct ReplayReport {
   std::int64_t launches_per_step = 0;  ///< kernels of all layers, plans not among them; 0: no GPU
   std::int64_t plans = 0;
   std::int64_t peak_running = 0;
-  double virtual_seconds = 0;  ///< in the trace's time
-  double wall_seconds = 0;
+  double virtual_seconds = 0;     ///< in the trace's time
+  double wall_seconds = 0;        ///< all that follow together, and what lies between
+  double preparing_seconds = 0;   ///< the schedule, the memory and the read limit
   double compressor_seconds = 0;  ///< ops and plans
   double generator_seconds = 0;
   double verify_seconds = 0;
@@ -95,9 +96,12 @@ struct ReplayReport {
 struct ReplayHooks {
   /// Makes the device; null: by options.exec.backend.
   std::function<std::unique_ptr<ReplayDevice>(const ReplaySetup&)> make_device;
+  /// Before the first step: what is prepared, and how much of it is done, in bytes; 0 of 0 where
+  /// that is not known.
+  std::function<void(const char*, std::int64_t, std::int64_t)> preparing;
   /// After each step: tokens done, tokens in all, and the report so far.
   std::function<void(std::int64_t, std::int64_t, const ReplayReport&)> after_step;
-  /// Once true, the replay ends after the step it is in.
+  /// Once true, the replay ends after the step it is in; while it prepares, by an Error.
   const std::atomic<bool>* stop = nullptr;
 };
 

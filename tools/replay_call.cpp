@@ -50,6 +50,13 @@ Pages cache_of(const ReplaySetup& setup, std::size_t kind) {
           kCachePoison};
 }
 
+std::int64_t page_bytes(const ReplaySetup& setup) {
+  std::int64_t bytes = 0;
+  for (const Layer& layer : setup.model.layers)
+    bytes += state_of(setup, layer.kind).bytes() + cache_of(setup, layer.kind).bytes();
+  return bytes;
+}
+
 std::int64_t projection_bytes(const ReplaySetup& setup, std::size_t kind) {
   return setup.max_tokens * setup.model.kinds[kind].compressor.geometry.row_width() *
          size_of(setup.projection);

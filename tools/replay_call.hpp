@@ -46,6 +46,8 @@ struct Pages {
 };
 Pages state_of(const ReplaySetup& setup, std::size_t kind);
 Pages cache_of(const ReplaySetup& setup, std::size_t kind);
+/// Of both, in all layers.
+std::int64_t page_bytes(const ReplaySetup& setup);
 
 /// Bytes of a kind's projections: [max_tokens, 2S].
 std::int64_t projection_bytes(const ReplaySetup& setup, std::size_t kind);

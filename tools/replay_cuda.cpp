@@ -128,6 +128,7 @@ CudaDevice::CudaDevice(const ReplaySetup& setup)
   }
   for (std::size_t i = 0; i < planning_layers(setup_).size(); ++i)
     plans_.push_back(device_memory(plan_bytes(setup_.max_tokens)));
+  std::int64_t poisoned = 0;
   for (const Layer& layer : setup_.model.layers) {
     const Pages state = state_of(setup_, layer.kind);
     const Pages cache = cache_of(setup_, layer.kind);
@@ -136,6 +137,8 @@ CudaDevice::CudaDevice(const ReplaySetup& setup)
                        copy_of(weights.ape), copy_of(weights.norm)});
     poison(layers_.back().state, state);
     poison(layers_.back().cache, cache);
+    poisoned += state.bytes() + cache.bytes();
+    if (setup_.preparing) setup_.preparing(poisoned, page_bytes(setup_));
   }
   // Not the stream alone: copies from pageable memory may still be on their way.
   must(cudaDeviceSynchronize(), "setting up");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <pleat/pleat.hpp>
@@ -39,6 +40,9 @@ struct ReplaySetup {
   std::vector<std::int64_t> state_pages;  ///< per kind, the null page included
   std::vector<std::int64_t> kv_pages;
   std::vector<std::int64_t> state_blocks;  ///< in a row of a block table, per kind
+  /// May be empty. The device calls it while it fills state and cache: bytes done, and in all.
+  /// Throws where that is to end.
+  std::function<void(std::int64_t, std::int64_t)> preparing;
 
   /// Kinds that fold alike share a plan: which one each kind uses, numbered from 0 in order.
   [[nodiscard]] std::vector<std::size_t> plan_of_kinds() const;

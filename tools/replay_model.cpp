@@ -59,6 +59,18 @@ void for_each_kind(std::string_view option, std::string_view text, Use use) {
   }
 }
 
+/// "kind=value" for each kind that has layers, with commas.
+template <typename ValueOf>
+std::string list_of(const LayerCounts& layers, ValueOf value_of) {
+  std::string text;
+  for (const Kind k : kKinds) {
+    if (layers[index_of(k)] == 0) continue;
+    if (!text.empty()) text += ',';
+    text += std::string(name(k)) + '=' + value_of(k);
+  }
+  return text;
+}
+
 }  // namespace
 
 const char* name(Kind k) {
@@ -108,16 +120,31 @@ RowFormats default_row_formats(Recipe recipe) {
           recipe == Recipe::deepseek ? RowFormat::index_mxfp4 : RowFormat::index_fp8};
 }
 
-RowFormats parse_row_formats(std::string_view text, RowFormats formats) {
+std::string formats_of(Kind k) {
+  std::string fitting;
+  for (const RowFormat f : kRowFormats) {
+    if (!row_format_fits(f, kGeometries[index_of(k)].geometry)) continue;
+    fitting += (fitting.empty() ? "" : ", ") + std::string(pleat::name(f));
+  }
+  return fitting;
+}
+
+std::string text_of(const LayerCounts& layers) {
+  return list_of(layers, [&](Kind k) { return std::to_string(layers[index_of(k)]); });
+}
+
+std::string text_of(const RowFormats& formats, const LayerCounts& layers) {
+  return list_of(layers, [&](Kind k) { return pleat::name(formats[index_of(k)]); });
+}
+
+RowFormats parse_row_formats(std::string_view text, RowFormats formats, const LayerCounts& layers) {
   for_each_kind("--row-format", text, [&](Kind k, std::string_view value) {
+    if (layers[index_of(k)] == 0) {
+      throw fail("--row-format: expected kinds that have layers, got {}, which has none", name(k));
+    }
     const auto format = named(kRowFormats, value);
     if (!format || !row_format_fits(*format, kGeometries[index_of(k)].geometry)) {
-      std::string fitting;
-      for (const RowFormat f : kRowFormats) {
-        if (!row_format_fits(f, kGeometries[index_of(k)].geometry)) continue;
-        fitting += (fitting.empty() ? "" : ", ") + std::string(pleat::name(f));
-      }
-      throw fail("--row-format: {}: expected one of {}, got {}", name(k), fitting,
+      throw fail("--row-format: {}: expected one of {}, got {}", name(k), formats_of(k),
                  in_quotes(value));
     }
     formats[index_of(k)] = *format;

@@ -60,10 +60,18 @@ LayerCounts layers_of_model(std::string_view model);
 LayerCounts parse_layers(std::string_view text);
 
 using RowFormats = std::array<RowFormat, 3>;
+/// For instance "index_fp8, index_mxfp4": what a kind's rows may be stored as.
+std::string formats_of(Kind k);
 /// What the recipe's engine stores: fp8_mla, fp8_mla and index_fp8 (deepseek: index_mxfp4).
 RowFormats default_row_formats(Recipe recipe);
-/// "hca=bf16,indexer=index_mxfp4" on top of `formats`. Throws Error for what does not fit.
-RowFormats parse_row_formats(std::string_view text, RowFormats formats);
+/// "hca=bf16,indexer=index_mxfp4" on top of `formats`. Throws Error for what does not fit, and for
+/// a kind that has none of the `layers`.
+RowFormats parse_row_formats(std::string_view text, RowFormats formats,
+                             const LayerCounts& layers = {1, 1, 1});
+
+/// What parse_layers() and parse_row_formats() read; kinds without layers are left out.
+std::string text_of(const LayerCounts& layers);
+std::string text_of(const RowFormats& formats, const LayerCounts& layers);
 
 /// The layers with vLLM's page sizes and strides.
 Model make_model(const LayerCounts& layers, Recipe recipe, const RowFormats& formats);

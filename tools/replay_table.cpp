@@ -129,6 +129,35 @@ std::string verdict_of(const ReplayReport& r) {
   return r.interrupted ? "interrupted; verified so far" : "verified";
 }
 
+/// All that it takes to run the same again.
+nlohmann::json options_json(const ReplayTitle& title) {
+  const ReplayOptions& o = *title.options;
+  const auto limit = [](std::int64_t n) { return n > 0 ? nlohmann::json(n) : nlohmann::json(); };
+  return {{"op", o.op == ReplayOp::step ? "step" : "split"},
+          {"layers", text_of(o.layers)},
+          {"recipe", pleat::name(o.recipe)},
+          {"row_format", text_of(o.row_formats, o.layers)},
+          {"backend", pleat::name(o.exec.backend)},
+          {"simd", pleat::name(o.exec.simd)},
+          {"threads", o.exec.threads},
+          {"variant", o.exec.variant == Variant::fast ? "fast" : "exact"},
+          {"checked", o.exec.checked},
+          {"projection", name(o.projection)},
+          {"state", name(o.state)},
+          {"state_policy", o.policy == StatePolicy::all ? "all" : "tail"},
+          {"token_budget", o.schedule.token_budget},
+          {"max_running", o.schedule.max_running},
+          {"drafts", o.schedule.drafts},
+          {"reject_rate", o.schedule.reject_rate},
+          {"step_ms", static_cast<double>(o.schedule.step_us) * 1e-3},
+          {"pad", o.padding},
+          {"cache_gb", static_cast<double>(o.cache_bytes) / 1073741824.0},
+          {"requests", limit(title.requests)},
+          {"limit_tokens", limit(title.limit_tokens)},
+          {"seed", o.schedule.seed},
+          {"sample_rate", o.sample_rate}};
+}
+
 }  // namespace
 
 double percentile(std::vector<double> values, double q) {
@@ -179,23 +208,27 @@ std::string replay_table(const ReplayTitle& title, const ReplayReport& r, bool c
                r.read_limit_gbs, share_text(r, r.bytes(), r.compressor_seconds));
   }
   table.line("time",
-             "{:.2f} s compressing, {:.2f} s generating projections (not in any rate), "
-             "{:.2f} s verifying; {:.2f} s in all for {:.0f} s of traffic",
-             r.compressor_seconds, r.generator_seconds, r.verify_seconds, r.wall_seconds,
-             r.virtual_seconds);
+             "{:.2f} s preparing, {:.2f} s compressing, {:.2f} s generating projections (not in "
+             "any rate), {:.2f} s verifying; {:.2f} s in all for {:.0f} s of traffic",
+             r.preparing_seconds, r.compressor_seconds, r.generator_seconds, r.verify_seconds,
+             r.wall_seconds, r.virtual_seconds);
   add_latency(table, "decode steps", r, r.decode);
   add_latency(table, "mixed steps", r, r.mixed);
   add_kinds(table, r);
   table.line("memory", "state {}, cache {}, projections {}", size_text(state), size_text(cache),
              size_text(r.projection_bytes));
   add_verification(table, r);
-  table.line("digest", "{:016x} (rows of {} requests)", r.digest, grouped(r.requests_done));
+  // A sum over nothing is 0, which would look like any other digest.
+  if (r.digest == 0) {
+    table.line("digest", "none (no rows)");
+  } else {
+    table.line("digest", "{:016x} (rows of {} requests)", r.digest, grouped(r.requests_done));
+  }
   table.verdict(r.ok(), verdict_of(r));
   return table.take();
 }
 
 nlohmann::json replay_json(const ReplayTitle& title, const ReplayReport& r) {
-  const ReplayOptions& o = *title.options;
   const auto latency = [&r](const StepTimes& s) {
     return nlohmann::json{{"steps", s.seconds.size()},
                           {"p50_s", percentile(s.seconds, 0.5)},
@@ -227,21 +260,7 @@ nlohmann::json replay_json(const ReplayTitle& title, const ReplayReport& r) {
           {"pleat", version()},
           {"trace", title.trace},
           {"trace_format", title.format},
-          {"options",
-           {{"op", o.op == ReplayOp::step ? "step" : "split"},
-            {"recipe", pleat::name(o.recipe)},
-            {"backend", pleat::name(o.exec.backend)},
-            {"threads", o.exec.threads},
-            {"projection", name(o.projection)},
-            {"state", name(o.state)},
-            {"state_policy", o.policy == StatePolicy::all ? "all" : "tail"},
-            {"token_budget", o.schedule.token_budget},
-            {"max_running", o.schedule.max_running},
-            {"drafts", o.schedule.drafts},
-            {"reject_rate", o.schedule.reject_rate},
-            {"step_ms", static_cast<double>(o.schedule.step_us) * 1e-3},
-            {"seed", o.schedule.seed},
-            {"sample_rate", o.sample_rate}}},
+          {"options", options_json(title)},
           {"machine", r.machine},
           {"interrupted", r.interrupted},
           {"requests", r.requests},
@@ -257,6 +276,7 @@ nlohmann::json replay_json(const ReplayTitle& title, const ReplayReport& r) {
           {"peak_running", r.peak_running},
           {"virtual_s", r.virtual_seconds},
           {"wall_s", r.wall_seconds},
+          {"preparing_s", r.preparing_seconds},
           {"compressor_s", r.compressor_seconds},
           {"generator_s", r.generator_seconds},
           {"verify_s", r.verify_seconds},

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -14,6 +15,8 @@ struct ReplayTitle {
   std::string trace;   ///< path
   std::string format;  ///< of the trace
   const ReplayOptions* options = nullptr;
+  std::int64_t requests = 0;      ///< that the trace was cut to; 0: not
+  std::int64_t limit_tokens = 0;  ///< the same
 };
 
 /// The table that a replay ends with, lines ended. `colour` marks the verdict for a terminal.

@@ -20,6 +20,8 @@ namespace {
 constexpr std::size_t kJobsAtOnce = 64;
 /// Relative: two fp32 ways to the same raw scale may end a few ulps apart.
 constexpr float kRawScaleTolerance = 4e-6F;
+/// Beyond this no rounding explains it.
+constexpr float kRawScaleLimit = 1e-5F;
 constexpr float kFp32Noise = 0x1p-20F;
 
 /// Turns codes counted as further into neighbours where fp32 cannot tell the values apart.
@@ -155,10 +157,13 @@ VerifyTotals RowVerifier::judge(const Job& job) const {
   std::optional<std::int64_t> channel;
   totals.counts = compare_rows(c, want, have, raw_scale ? kRawScaleTolerance : 0.0F, &channel);
   if (totals.counts.further > 0) allow_fp32_noise(c, want, have, totals.counts);
+  if (totals.counts.scales > 0) {
+    totals.counts.further += scales_further(c, want, have, raw_scale ? kRawScaleLimit : 0.0F);
+  }
   if (totals.counts.further > 0) {
     totals.first_failure = fmt::format(
-        "{} layer {}, request {}, row {}: {} codes more than one quantum off, channel {} the first "
-        "that differs",
+        "{} layer {}, request {}, row {}: {} codes or scales more than one quantum off, channel {} "
+        "the first that differs",
         name(spec.kind), setup_.model.layers[job.layer].index, job.ref.request, job.ref.row,
         totals.counts.further, channel.value_or(0));
   }

@@ -11,7 +11,8 @@
 
 namespace pleat::tools {
 
-/// What verification found about one kind's rows.
+/// What verification found about one kind's rows. Scales that are further off than one power of two
+/// (raw fp32 ones: 1e-5) are among counts.further, as well as among counts.scales.
 struct VerifyTotals {
   /// The limits of the oracle's judge.
   static constexpr double kMostOffByOne = 2e-3;  ///< of all codes
@@ -19,7 +20,7 @@ struct VerifyTotals {
 
   std::int64_t rows = 0;
   CodeCounts counts;
-  std::string first_failure;  ///< which row had a code further off than one quantum; else empty
+  std::string first_failure;  ///< which row had something further off; else empty
 
   VerifyTotals& operator+=(const VerifyTotals& o);
   [[nodiscard]] double off_by_one_rate() const;
@@ -27,9 +28,10 @@ struct VerifyTotals {
 };
 
 /// Recomputes sampled rows from nothing but the generator, in float64, and judges the bytes that
-/// the replay left in the cache. Codes may be off by one quantum, rarely, and none further; where
-/// fp32 itself cannot tell (both values within 2^-20 of the row's largest magnitude from each
-/// other: bf16 numbers that a rotation cancels to almost 0) a difference counts as one quantum.
+/// the replay left in the cache. Codes may be off by one quantum, rarely, and none further; a scale
+/// by one power of two, more rarely. Where fp32 itself cannot tell (both values within 2^-20 of the
+/// row's largest magnitude from each other: bf16 numbers that a rotation cancels to almost 0) a
+/// difference counts as one quantum.
 class RowVerifier {
  public:
   /// Row 0 of every request, whose window reaches before the request, and about `rate` of all rows

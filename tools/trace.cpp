@@ -10,6 +10,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "tools/error.hpp"
 #include "tools/file.hpp"
@@ -21,7 +22,8 @@ namespace {
 struct Line {
   std::string_view label;
   std::int64_t number;
-  std::string_view text;
+  std::string_view text;   ///< without blanks around it
+  std::size_t indent = 0;  ///< bytes before it
 
   template <typename... Args>
   [[nodiscard]] Error fail(fmt::format_string<Args...> text_format, Args&&... args) const {
@@ -66,14 +68,33 @@ std::int64_t json_tokens(const Line& line, const nlohmann::json& object, const c
                   in_quotes(got));
 }
 
-TraceRequest parse_mooncake(const Line& line) {
-  nlohmann::json object;
+/// Of two equal keys JSON keeps the last and says nothing: the request may be either, so refuse it.
+nlohmann::json parse_json(const Line& line) {
+  using nlohmann::json;
+  std::set<std::string> keys;
+  const auto watch = [&](int depth, json::parse_event_t event, json& value) {
+    if (event == json::parse_event_t::key && depth == 1) {
+      const auto& key = value.get_ref<const std::string&>();
+      if (!keys.insert(key).second) {
+        throw line.fail("expected each key once, got {} twice", in_quotes(key));
+      }
+    }
+    return true;
+  };
+  // The parser's own words name line 1 and are long: the place is what helps.
   try {
-    object = nlohmann::json::parse(line.text);
-  } catch (const nlohmann::json::exception& e) {
-    throw line.fail("expected a JSON object, got {} ({})", in_quotes(line.text),
-                    in_quotes(e.what()));
+    return json::parse(line.text, watch);
+  } catch (const json::parse_error& e) {
+    throw line.fail("expected a JSON object, got what is not JSON at column {}: {}",
+                    line.indent + e.byte, in_quotes(line.text));
+  } catch (const json::exception&) {
+    throw line.fail("expected a JSON object, got a number that no double holds: {}",
+                    in_quotes(line.text));
   }
+}
+
+TraceRequest parse_mooncake(const Line& line) {
+  const nlohmann::json object = parse_json(line);
   if (!object.is_object()) {
     throw line.fail("expected a JSON object, got {}", in_quotes(line.text));
   }
@@ -229,15 +250,46 @@ bool is_header(std::string_view first_line) {
   return true;
 }
 
-TraceFormat detect(std::string_view first_line) {
-  if (first_line.front() == '{') return TraceFormat::mooncake;
-  std::string lower(first_line.substr(0, 9));
+/// What a column's name says that it holds, by its place in a request; none where it says nothing,
+/// or more than one thing.
+std::optional<std::size_t> column_named(std::string_view name) {
+  static constexpr std::array<std::array<std::string_view, 4>, 3> kWords{
+      {{"time", "arriv", "date", "clock"},
+       {"input", "prompt", "context", "prefill"},
+       {"output", "generat", "completion", "response"}}};
+  std::string lower(name);
   std::transform(lower.begin(), lower.end(), lower.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  if (lower == "timestamp") return TraceFormat::azure;
-  // Without a header: a year and a dash.
-  const bool dated =
-      first_line.size() > 4 && whole(first_line.substr(0, 4), 0, 9999) && first_line[4] == '-';
+  std::optional<std::size_t> found;
+  for (std::size_t i = 0; i < kWords.size(); ++i) {
+    const auto in_name = [&](std::string_view w) { return lower.find(w) != std::string::npos; };
+    if (std::none_of(kWords[i].begin(), kWords[i].end(), in_name)) continue;
+    if (found) return std::nullopt;
+    found = i;
+  }
+  return found;
+}
+
+/// Columns are taken by their order. Names that speak of another order are no mere names: tokens
+/// read as other tokens would make a replay of traffic that never was.
+void check_header(const Line& line) {
+  static constexpr std::array kColumns{"the arrival", "the input tokens (Azure: ContextTokens)",
+                                       "the output tokens (Azure: GeneratedTokens)"};
+  const Fields names = split_fields(line);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const auto says = column_named(names[i]);
+    if (says && *says != i) {
+      throw line.fail("column {}: expected {}, got {}", i + 1, kColumns[i], in_quotes(names[i]));
+    }
+  }
+}
+
+/// Names alone do not tell the two kinds of CSV apart, and there may be none: a date begins with a
+/// year and a dash, a number of milliseconds does not.
+TraceFormat detect(std::string_view first_request) {
+  if (first_request.front() == '{') return TraceFormat::mooncake;
+  const bool dated = first_request.size() > 4 && whole(first_request.substr(0, 4), 0, 9999) &&
+                     first_request[4] == '-';
   return dated ? TraceFormat::azure : TraceFormat::csv;
 }
 
@@ -282,20 +334,21 @@ Trace parse_trace(std::string_view text, std::string_view label) {
     text.remove_prefix(kByteOrderMark.size());
   }
   Trace trace;
-  bool first = true;
+  bool header = false;
+  bool known = false;  // the format
   for (std::int64_t number = 1; !text.empty(); ++number) {
     const std::size_t end = text.find('\n');
-    const Line line{label, number, trim(text.substr(0, end))};
+    const std::string_view trimmed = trim(text.substr(0, end));
+    const Line line{label, number, trimmed, static_cast<std::size_t>(trimmed.data() - text.data())};
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     if (line.text.empty()) continue;
-    if (first) {
-      first = false;
-      trace.format = detect(line.text);
-      if (is_header(line.text)) {
-        split_fields(line);  // only three columns have a meaning
-        continue;
-      }
+    if (!known && !header && is_header(line.text)) {
+      header = true;
+      check_header(line);
+      continue;
     }
+    if (!known) trace.format = detect(line.text);
+    known = true;
     TraceRequest r = parse_line(trace.format, line);
     r.id = static_cast<std::int64_t>(trace.requests.size());
     trace.requests.push_back(r);

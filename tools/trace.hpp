@@ -36,9 +36,10 @@ inline constexpr std::int64_t kMaxRequestTokens = std::int64_t{1} << 20;
 /// The latest arrival, some 30 years after the epoch of the file.
 inline constexpr std::int64_t kMaxArrivalMs = 1'000'000'000'000;
 
-/// Reads a trace, telling the format from its first line; a CSV may have a header or none. Blank
-/// lines, a byte order mark and CRLF are allowed. Throws Error "label:line: expected ..., got ..."
-/// at the first line that is not as it should be, and when there is no request at all.
+/// Reads a trace, telling the format from its first request; a CSV may have a header or none, whose
+/// names must not contradict the order of the columns. Blank lines, a byte order mark and CRLF are
+/// allowed. Throws Error "label:line: expected ..., got ..." at the first line that is not as it
+/// should be, and when there is no request at all.
 Trace parse_trace(std::string_view text, std::string_view label);
 Trace read_trace(const std::string& path);
 

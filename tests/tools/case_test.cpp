@@ -90,12 +90,15 @@ TEST(Case, MetadataIsRefusedByKey) {
   EXPECT_THAT(set("format", "pleat-case/2"), HasSubstr("metadata format: expected pleat-case/1"));
   EXPECT_THAT(set("format", "pleat-result/1"), HasSubstr("format: expected pleat-case/1"));
   EXPECT_THAT(set("op", "fold"), HasSubstr("metadata op: expected"));
-  EXPECT_THAT(set("op", "plan"), HasSubstr("metadata op: expected an op that writes tensors"));
+  EXPECT_THAT(set("op", "plan"), HasSubstr("metadata op: expected save_state, compress, "));
   EXPECT_THAT(set("geometry", "mla"), HasSubstr("expected hca, csa, indexer, got \"mla\""));
   EXPECT_THAT(set("recipe", "trt"), HasSubstr("metadata recipe: expected deepseek, vllm"));
   EXPECT_THAT(set("row_format", "fp4"), HasSubstr("metadata row_format: expected fp8_mla"));
   EXPECT_THAT(set("row_format", "index_fp8"), HasSubstr("a format that fits geometry csa"));
   EXPECT_THAT(set("eps", "1e-6x"), HasSubstr("metadata eps: expected a number"));
+  for (const char* eps : {"0", "-1e-6", "1.5"}) {
+    EXPECT_THAT(set("eps", eps), HasSubstr("eps: expected a number greater than 0 and at most 1"));
+  }
   EXPECT_THAT(set("eps", "nan"), HasSubstr("metadata eps: expected a number"));
   EXPECT_THAT(set("state_block_rows", "0"), HasSubstr("metadata state_block_rows: expected a num"));
   EXPECT_THAT(set("kv_block_rows", "99999999999999999999"), HasSubstr("metadata kv_block_rows"));

@@ -11,8 +11,11 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "support/small_case.hpp"
@@ -41,6 +44,11 @@ Outcome pleat(const std::string& arguments) {
   const int status = pclose(pipe);
   out.exit = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   return out;
+}
+
+std::string text_of(const std::string& path) {
+  std::ifstream in(path);
+  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 class Cli : public testing::Test {
@@ -84,6 +92,19 @@ TEST_F(Cli, HelpOfEveryCommandEndsWithAnExample) {
   }
 }
 
+TEST_F(Cli, HelpOfReplayNamesFormatsAndShowsLists) {
+  // as one line: where it is wrapped says nothing
+  std::string help;
+  std::istringstream words(pleat("replay --help").text);
+  for (std::string word; words >> word;)
+    help += word + ' ';
+  EXPECT_THAT(help, HasSubstr("hca=20,csa=21,indexer=21"));
+  EXPECT_THAT(help, HasSubstr("hca and csa: fp8_mla, bf16, fp8_tensor; indexer: index_fp8, "
+                              "index_mxfp4 [hca=fp8_mla,csa=fp8_mla,indexer=index_fp8; recipe "
+                              "deepseek: indexer=index_mxfp4]"));
+  EXPECT_THAT(help, HasSubstr("at most N tokens together, but at least one request"));
+}
+
 TEST_F(Cli, VersionNamesTheBackends) {
   const Outcome out = pleat("--version");
   EXPECT_EQ(out.exit, 0);
@@ -106,7 +127,7 @@ TEST_F(Cli, RefusalsNameTheOptionAndWhatCame) {
   const std::string trace = path("t.csv");
   const std::string file = write_case("a.st");
   const std::string long_name(300, 'a');
-  const std::array<std::pair<std::string, std::string>, 10> refused{
+  const std::array<std::pair<std::string, std::string>, 24> refused{
       {{"fold", "expected replay, apply, verify, inspect or bench, got \"fold\""},
        {"--folds", "got \"--folds\""},
        {"replay " + trace + " --threads 257", "--threads: Value 257 not in range"},
@@ -116,12 +137,33 @@ TEST_F(Cli, RefusalsNameTheOptionAndWhatCame) {
        {"bench --row hca", "--row: expected with --suite perf alone, got it with --suite cpu"},
        {"bench --suite perf --geometry hca", "--geometry: expected with --suite cpu alone"},
        {"bench --suite perf --seconds 1", "--seconds: expected with --suite cpu alone"},
-       {"bench --threads 257", "--threads: Value 257 not in range"}}};
+       {"bench --threads 257", "--threads: Value 257 not in range"},
+       // what would be passed over in silence
+       {"replay " + trace + " --reject-rate 0.5", "--reject-rate: expected with --drafts alone"},
+       {"replay " + trace + " --backend reference --simd avx2",
+        "--simd: expected with --backend cpu or auto alone, got it with --backend reference"},
+       {"apply " + file + " --out " + path("r.st") + " --backend reference --threads 2",
+        "--threads: expected with --backend cpu or auto alone, got it with --backend reference"},
+       {"apply " + file + " --out " + path("r.st") + " --backend reference --simd best", "--simd"},
+       {"replay " + trace + " --layers csa=1 --row-format hca=bf16",
+        "--row-format: expected kinds that have layers, got hca, which has none"},
+       {"replay " + trace + " --row-format ''", "--row-format: expected a list"},
+       {"replay " + trace + " --no-verify --sample-rate 0.5", "--sample-rate excludes --no-verify"},
+       {"replay " + trace + " --requests 0", "--requests: Value 0 not in range"},
+       {"replay " + trace + " --limit-tokens 0", "--limit-tokens: Value 0 not in range"},
+       {"replay " + trace + " --json ''", "--json: expected the name of a file, got none"},
+       {"replay " + trace + " --commit abc", "--commit requires --json"},
+       {"bench --json ''", "--json: expected the name of a file, got none"},
+       {"inspect " + file + " --map --row 1", "--row excludes --map"},
+       {"inspect " + file + " --row 1 --map", "--row excludes --map"}}};
   for (const auto& [arguments, words] : refused) {
     const Outcome out = pleat(arguments);
     EXPECT_EQ(out.exit, 2) << arguments << ": " << out.text;
     EXPECT_THAT(out.text, HasSubstr(words)) << arguments;
   }
+  EXPECT_FALSE(fs::exists(path("r.st")));
+  EXPECT_EQ(pleat("replay " + trace + " --simd scalar --threads 1 --requests 1").exit, 0) << "auto";
+  EXPECT_EQ(pleat("replay " + trace + " --drafts 0 --reject-rate 0.5 --backend cpu").exit, 0);
 }
 
 TEST_F(Cli, ApplyFollowsLinksAndLeavesNeighboursAlone) {
@@ -165,6 +207,18 @@ TEST_F(Cli, NumbersAreNumbers) {
     EXPECT_THAT(out.text, HasSubstr("expected a number in [")) << option;
   }
   EXPECT_EQ(pleat("bench --seconds nan").exit, 2);
+  for (const std::string seed :
+       {"18446744073709551616", "-1", "99999999999999999999999", "1e3", "0x10", "+1", "' 1'"}) {
+    const Outcome out = pleat("replay " + path("t.csv") + " --seed " + seed);
+    EXPECT_EQ(out.exit, 2) << seed;
+    EXPECT_THAT(out.text, HasSubstr("expected a whole number from 0 to 18446744073709551615, got"));
+  }
+  const std::string last = "replay " + path("t.csv") + " --backend cpu --seed ";
+  EXPECT_EQ(pleat(last + "18446744073709551615").exit, 0);
+  const auto digest = [](const std::string& text) {
+    return text.substr(text.find("\ndigest"), 31);
+  };
+  EXPECT_EQ(digest(pleat(last + "010").text), digest(pleat(last + "10").text)) << "no octal";
 }
 
 TEST_F(Cli, NothingVerifiedIsNotVerified) {
@@ -198,6 +252,25 @@ TEST_F(Cli, OutputThatIsLostIsAnError) {
   for (const std::string command : {"--version", "--help", "replay --help"}) {
     EXPECT_EQ(pleat(command + " >/dev/full").exit, 2) << command;
   }
+}
+
+TEST_F(Cli, ReportsGoToStandardOutputBehindTheTable) {
+  std::ofstream(path("t.csv")) << "0,300,3\n";
+  const std::string replay = "replay " + path("t.csv") + " --backend cpu --json ";
+  const Outcome piped = pleat(replay + "/dev/stdout");
+  EXPECT_EQ(piped.exit, 0) << piped.text;
+  const std::string file = path("f");
+  EXPECT_EQ(pleat(replay + "/dev/stdout >" + file).exit, 0);
+  EXPECT_EQ(pleat(replay + file + ".named >" + file + ".named").exit, 0);
+  for (const std::string& text : {piped.text, text_of(file), text_of(file + ".named")}) {
+    const std::size_t verdict = text.find("verdict       verified\n{\n");
+    ASSERT_NE(verdict, std::string::npos) << text;
+    EXPECT_TRUE(nlohmann::json::accept(text.substr(text.find('{', verdict))));
+  }
+  const std::string file_case = write_case("a.st");
+  const std::string apply = "apply " + file_case + " --quiet --out ";
+  EXPECT_EQ(pleat(apply + path("r.st")).exit, 0);
+  EXPECT_EQ(pleat(apply + "/dev/stdout").text, text_of(path("r.st")));
 }
 
 TEST_F(Cli, VariantFastIsOfCuda) {
@@ -240,7 +313,9 @@ TEST_F(Cli, VerifyRefusesWhatCannotBeCompared) {
   EXPECT_EQ(missing.exit, 2);
   EXPECT_THAT(missing.text, HasSubstr("tensor state is missing from"));
   EXPECT_EQ(pleat("verify " + file + " " + path("r/a.st")).exit, 2) << "it expects nothing";
-  EXPECT_EQ(pleat("verify --judge " + file + " " + path("r/a.st")).exit, 2);
+  const Outcome bare = pleat("verify --judge " + file + " " + path("r/a.st"));
+  EXPECT_EQ(bare.exit, 2);
+  EXPECT_THAT(bare.text, HasSubstr(file + ": carries no expect.* tensor"));
   EXPECT_EQ(pleat("verify " + path("none.st") + " " + path("r/a.st")).exit, 2);
 }
 
@@ -280,6 +355,15 @@ TEST_F(Cli, InspectShowsPagesRowsAndMaps) {
   for (const char* wrong : {" --page 99", " --row 4", " --tensor nope", " --tensor state --map"}) {
     EXPECT_EQ(pleat("inspect " + path("r.st") + wrong).exit, 2) << wrong;
   }
+}
+
+TEST_F(Cli, BenchMeasuresNoMoreThanWasAskedFor) {
+  const std::string bench = "bench --geometry indexer --op step --seconds 0 ";
+  for (const std::string asked : {"--windows 64", "--windows 256 --threads 1"}) {
+    EXPECT_THAT(pleat(bench + asked).text, Not(HasSubstr("speedup"))) << asked;
+  }
+  if (std::thread::hardware_concurrency() < 2) return;
+  EXPECT_THAT(pleat(bench + "--windows 64 --windows 256").text, HasSubstr("speedup"));
 }
 
 TEST_F(Cli, BenchWritesItsReport) {

@@ -53,7 +53,7 @@ std::vector<Verdict> judged(const SmallCase& shape, const std::function<void(Ten
   Case expected = make_case(std::move(file), "x.st");
   TensorFile result = result_of(shape);
   spoil(result);
-  return judge(expected, result, "result");
+  return judge(expected, "x.st", result, "result");
 }
 
 bool judged_ok(const SmallCase& shape, const std::function<void(TensorFile&)>& spoil) {
@@ -195,7 +195,12 @@ TEST(Judge, WhatCannotBeComparedIsAnError) {
                Error);
   Case bare = make_case(make_small_case(shape), "x.st");
   TensorFile result = result_of(shape);
-  EXPECT_THROW(judge(bare, result, "result"), Error);
+  try {
+    judge(bare, "x.st", result, "result");
+    FAIL() << "no error";
+  } catch (const Error& e) {
+    EXPECT_STREQ(e.what(), "x.st: carries no expect.* tensor to judge by");
+  }
 }
 
 }  // namespace

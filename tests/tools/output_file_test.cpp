@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -87,6 +88,20 @@ TEST_F(OutputFile, WritesToAPipeAsItIs) {
   write(path("pipe"), "through");
   EXPECT_EQ(read.get(), "through");
   EXPECT_TRUE(fs::is_fifo(path("pipe")));
+}
+
+TEST_F(OutputFile, WritesToAnOpenPipeByTheNameOfItsDescriptor) {
+  int ends[2] = {-1, -1};
+  ASSERT_EQ(pipe(ends), 0);
+  const std::string name = "/dev/fd/" + std::to_string(ends[1]);
+  EXPECT_EQ(refusal([&] { check_writable("--json", name); }), "");
+  make_folder_of("--json", name);
+  write(name, "through");
+  close(ends[1]);
+  std::string got(16, '\0');
+  got.resize(static_cast<std::size_t>(std::max<ssize_t>(read(ends[0], got.data(), 16), 0)));
+  close(ends[0]);
+  EXPECT_EQ(got, "through");
 }
 
 TEST_F(OutputFile, LeavesWhatWasThereWhenWritingFails) {

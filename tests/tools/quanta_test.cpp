@@ -6,6 +6,7 @@
 #include <algorithm>
 #include "tools/row_digest.hpp"
 
+#include <array>
 #include <cstring>
 #include <vector>
 
@@ -50,6 +51,38 @@ TEST(Quanta, StepsBetweenCodes) {
   EXPECT_EQ(quanta_between(Code::bf16, 0x8001, 0x0002), 3);
   EXPECT_EQ(quanta_between(Code::e2m1, 0x1, 0x9), 2);
   EXPECT_EQ(quanta_between(Code::e2m1, 0xF, 0x7), 14);
+}
+
+TEST(Quanta, ScalesAreNearByOnePowerOfTwo) {
+  std::vector<std::uint8_t> values(576);
+  const auto further = [&](RowFormat format, const Geometry& g, const auto& a, const auto& b,
+                           float tolerance) {
+    Compressor c;
+    c.geometry = g;
+    c.row_format = format;
+    const auto* pa = reinterpret_cast<const std::uint8_t*>(a.data());
+    const auto* pb = reinterpret_cast<const std::uint8_t*>(b.data());
+    return scales_further(c, {values.data(), pa}, {values.data(), pb}, tolerance);
+  };
+  using Bytes = std::array<std::uint8_t, 8>;
+  const auto mla = [&](const Bytes& a, const Bytes& b) {
+    return further(RowFormat::fp8_mla, Csa::value, a, b, 0);
+  };
+  const Bytes at{120, 120, 120, 120, 120, 120, 120, 0};
+  EXPECT_EQ(mla(at, at), 0);
+  EXPECT_EQ(mla(at, {121, 119, 120, 120, 120, 120, 120, 0}), 0);
+  EXPECT_EQ(mla(at, {122, 118, 120, 120, 120, 120, 120, 0}), 2);
+  EXPECT_EQ(mla(at, {120, 120, 120, 120, 120, 120, 120, 1}), 1) << "the spare byte";
+  using Scale = std::array<float, 1>;
+  const auto index = [&](float a, float b, float tolerance) {
+    return further(RowFormat::index_fp8, Indexer::value, Scale{a}, Scale{b}, tolerance);
+  };
+  EXPECT_EQ(index(0.25F, 0.5F, 0), 0);
+  EXPECT_EQ(index(0.25F, 1.0F, 0), 1);
+  EXPECT_EQ(index(0.25F, 0.3F, 0), 1) << "no power of two";
+  EXPECT_EQ(index(0.25F, 0.25F * 1.000009F, 1e-5F), 0);
+  EXPECT_EQ(index(0.25F, 0.25F * 1.000012F, 1e-5F), 1);
+  EXPECT_EQ(index(0.25F, 0.5F, 1e-5F), 1);
 }
 
 TEST(Quanta, EqualCachesHaveNoDifference) {

@@ -39,14 +39,41 @@ TEST(ReplayTable, ClaimsNothingWhereNoRowWasRecomputed) {
   }
   ReplayOptions options = small_options();
   options.schedule.token_budget = 2;  // the first step closes no window
-  const std::atomic<bool> stop{true};
+  std::atomic<bool> stop{false};
   ReplayHooks hooks;
   hooks.stop = &stop;
+  hooks.after_step = [&](std::int64_t, std::int64_t, const ReplayReport&) { stop = true; };
   const ReplayReport r = replay(traffic, options, hooks);
   const ReplayTitle title{"trace", "plain CSV", &options};
   EXPECT_EQ(r.requests_done, 0);
+  EXPECT_THAT(replay_table(title, r, false), HasSubstr("\ndigest        none (no rows)\n"));
+  EXPECT_EQ(replay_json(title, r).at("digest"), "0000000000000000");
   EXPECT_THAT(replay_table(title, r, false), HasSubstr("interrupted, no rows verified"));
   EXPECT_EQ(replay_json(title, r).at("verdict"), "interrupted, no rows verified");
+}
+
+TEST(ReplayTable, JsonSaysHowToRunItAgain) {
+  ReplayOptions o = small_options();
+  o.layers = {2, 0, 1};
+  o.exec.simd = SimdTarget::scalar;
+  o.padding = 8;
+  o.cache_bytes = std::int64_t{3} << 29;
+  const ReplayTitle whole{"trace", "plain CSV", &o};
+  const nlohmann::json options = replay_json(whole, {}).at("options");
+  const nlohmann::json expected = {{"layers", "hca=2,indexer=1"},
+                                   {"row_format", "hca=fp8_mla,indexer=index_fp8"},
+                                   {"simd", "scalar"},
+                                   {"variant", "exact"},
+                                   {"checked", false},
+                                   {"pad", 8},
+                                   {"cache_gb", 1.5},
+                                   {"requests", nullptr},
+                                   {"limit_tokens", nullptr}};
+  for (const auto& [key, value] : expected.items())
+    EXPECT_EQ(options.at(key), value) << key;
+  const ReplayTitle cut{"trace", "plain CSV", &o, 5, 600};
+  EXPECT_EQ(replay_json(cut, {}).at("options").at("requests"), 5);
+  EXPECT_EQ(replay_json(cut, {}).at("options").at("limit_tokens"), 600);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -202,7 +203,7 @@ TEST(Replay, RefusesSplitWithoutAllState) {
 // -- faults ---------------------------------------------------------------------------------------
 
 /// Passes everything on to a real device, with a chance to spoil what it is told or what it says.
-class FaultyDevice final : public ReplayDevice {
+class FaultyDevice : public ReplayDevice {
  public:
   using Spoil = std::function<void(StepInput&)>;
 
@@ -278,6 +279,42 @@ TEST(Replay, ARowOverwrittenAfterItWasFinalIsSeen) {
   });
   EXPECT_EQ(r.changed_requests, 1);
   EXPECT_FALSE(r.ok());
+}
+
+/// Reads the first scale of the first row that is read of the CSA layer `off` powers of two too
+/// large.
+class OffScale final : public FaultyDevice {
+ public:
+  OffScale(const ReplaySetup& setup, int off)
+      : FaultyDevice(setup, [](StepInput&) {}), csa_(setup.model.kinds[1].row()), off_(off) {}
+
+  void read_rows(std::size_t layer, std::span<const RowRef> rows, std::uint8_t* out) override {
+    FaultyDevice::read_rows(layer, rows, out);
+    if (layer != 1) return;
+    out[csa_.value_bytes] = static_cast<std::uint8_t>(out[csa_.value_bytes] + off_);
+    off_ = 0;
+  }
+
+ private:
+  RowLayout csa_;
+  int off_;
+};
+
+TEST(Replay, AScaleMayBeOnePowerOfTwoOffAndNoMore) {
+  for (const int off : {-2, -1, 0, 1, 2, 40}) {
+    ReplayHooks hooks;
+    hooks.make_device = [&](const ReplaySetup& setup) {
+      return std::make_unique<OffScale>(setup, off);
+    };
+    const ReplayReport r = run(small_options(), hooks);
+    const VerifyTotals& csa = r.kinds[1].verified;
+    EXPECT_EQ(csa.counts.scales, off != 0) << off;
+    EXPECT_EQ(csa.counts.further, std::abs(off) > 1) << off;
+    EXPECT_EQ(r.ok(), std::abs(off) <= 1) << off;
+    if (!r.ok()) {
+      EXPECT_THAT(csa.first_failure, HasSubstr("1 codes or scales more than one quantum off"));
+    }
+  }
 }
 
 TEST(Replay, AFaultyOpIsReportedAsAnError) {
@@ -403,6 +440,46 @@ TEST(Replay, StopsAfterTheStepItIsIn) {
   const ReplayTitle title{"trace", "plain CSV", &options};
   EXPECT_THAT(replay_table(title, r, false), HasSubstr("INTERRUPTED after"));
   EXPECT_TRUE(replay_json(title, r).at("interrupted").get<bool>());
+}
+
+TEST(Replay, SaysWhatItPreparesAndStopsThere) {
+  std::atomic<bool> stop{false};
+  ReplayHooks hooks;
+  hooks.stop = &stop;
+  std::vector<std::string> parts;
+  std::int64_t last = 0;
+  std::int64_t all = 0;
+  hooks.preparing = [&](const char* what, std::int64_t done, std::int64_t total) {
+    if (parts.empty() || parts.back() != what) parts.emplace_back(what);
+    if (total == 0) return;
+    EXPECT_GT(done, last);
+    EXPECT_LE(done, total);
+    last = done;
+    all = total;
+  };
+  const ReplayOptions options = small_options();
+  const ReplayReport r = run(options, hooks);
+  EXPECT_EQ(parts, (std::vector<std::string>{"the schedule", "state and cache", "the read limit"}));
+  EXPECT_EQ(last, all);
+  std::int64_t bytes = 0;
+  for (const KindReport& k : r.kinds)
+    bytes += k.state_bytes + k.cache_bytes;
+  EXPECT_EQ(all, bytes);
+  EXPECT_GT(r.preparing_seconds, 0);
+  EXPECT_GE(r.wall_seconds, r.preparing_seconds + r.compressor_seconds);
+  const ReplayTitle title{"trace", "plain CSV", &options};
+  EXPECT_THAT(replay_table(title, r, false), HasSubstr(" s preparing, "));
+  EXPECT_EQ(replay_json(title, r).at("preparing_s"), r.preparing_seconds);
+
+  last = 0;
+  hooks.preparing = [&](const char*, std::int64_t, std::int64_t total) { stop = total > 0; };
+  hooks.after_step = [](std::int64_t, std::int64_t, const ReplayReport&) { FAIL(); };
+  try {
+    run(options, hooks);
+    FAIL() << "no error";
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), HasSubstr("interrupted before the first step"));
+  }
 }
 
 TEST(Replay, TableAndJsonSayTheSame) {

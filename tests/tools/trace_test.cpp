@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <string>
@@ -87,6 +88,50 @@ TEST(Trace, ReadsPlainCsvWithAndWithoutHeader) {
     EXPECT_EQ(t.requests[0].input_tokens, 300);
     EXPECT_EQ(t.requests[1].arrival_us, 5062);
   }
+}
+
+TEST(Trace, TellsTheCsvsApartByTheirFirstRequest) {
+  for (const char* header :
+       {"timestamp_ms,input_tokens,output_tokens\n", "timestamp,a,b\n", "Timestamp , x , y\n"}) {
+    const Trace plain = parse_trace(std::string(header) + "0,300,20\n2023,1,1\n", "t");
+    EXPECT_EQ(plain.format, TraceFormat::csv) << header;
+    EXPECT_EQ(plain.requests.size(), 2U);
+    const Trace dated = parse_trace(std::string(header) + "\n2023-11-16 18:15:46,300,20\n", "t");
+    EXPECT_EQ(dated.format, TraceFormat::azure) << header;
+  }
+  EXPECT_EQ(parse_trace("arrival,in,out\n2023-11-16 18:15:46,3,2\n", "t").format,
+            TraceFormat::azure);
+}
+
+TEST(Trace, TakesNoOtherOrderOfColumns) {
+  EXPECT_EQ(error_of("TIMESTAMP,GeneratedTokens,ContextTokens\n2023-11-16 18:15:46,44,374\n"),
+            "t:1: column 2: expected the input tokens (Azure: ContextTokens), got "
+            "\"GeneratedTokens\"");
+  EXPECT_EQ(error_of("output_tokens,input_tokens,arrival_ms\n1,2,3\n"),
+            "t:1: column 1: expected the arrival, got \"output_tokens\"");
+  EXPECT_EQ(error_of("\"id\",\"prompt\",\"time\"\n1,2,3\n"),
+            "t:1: column 3: expected the output tokens (Azure: GeneratedTokens), got "
+            "\"\\\"time\\\"\"");
+  EXPECT_EQ(error_of("when,prompt_tokens,response_time\n1,2,3\n"), "no error")
+      << "a name that says two things says nothing";
+}
+
+TEST(Trace, RefusesAKeyNamedTwice) {
+  EXPECT_EQ(error_of("{\"timestamp\": 1, \"input_length\": 5, \"output_length\": 1, "
+                     "\"input_length\": 6}"),
+            "t:1: expected each key once, got \"input_length\" twice");
+  EXPECT_EQ(error_of("{\"timestamp\": 1, \"input_length\": 5, \"output_length\": 1, "
+                     "\"more\": [{\"timestamp\": 1}, {\"timestamp\": 2}]}"),
+            "no error");
+}
+
+TEST(Trace, SaysWhereALineIsNoJson) {
+  const std::string good = "{\"timestamp\": 1, \"input_length\": 5, \"output_length\": 1}\n";
+  EXPECT_EQ(error_of(good + "\n  {\"timestamp\": x}\n"),
+            "t:3: expected a JSON object, got what is not JSON at column 17: "
+            "\"{\\\"timestamp\\\": x}\"");
+  EXPECT_THAT(error_of(good + "{\"timestamp\": 1e999}\n"),
+              StartsWith("t:2: expected a JSON object, got a number that no double holds"));
 }
 
 TEST(Trace, SortsByArrivalAndKeepsTheFilesOrderOtherwise) {
@@ -185,6 +230,27 @@ TEST(Trace, ReadsTheWholeTracesWhereTheyAre) {
   EXPECT_EQ(azure.format, TraceFormat::azure);
   EXPECT_EQ(azure.requests.size(), 19366U);
   EXPECT_EQ(azure.requests[1].arrival_us, 4'314'579);
+}
+
+TEST(Trace, IsNoPipe) {
+  int ends[2] = {-1, -1};
+  ASSERT_EQ(pipe(ends), 0);
+  const std::string name = "/dev/fd/" + std::to_string(ends[0]);
+  try {
+    read_trace(name);
+    FAIL() << "no error";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.what(), name + ": expected a regular file, got a pipe; save it to a file first");
+  }
+  close(ends[0]);
+  close(ends[1]);
+  EXPECT_THROW(read_trace("/dev/null"), Error);
+}
+
+TEST(Trace, MessagesAreAscii) {
+  EXPECT_EQ(error_of("1,\xc3\xa4\x9b,1\n"),
+            "t:1: input tokens: expected a whole number from 0 to 1048576, got "
+            "\"\\xc3\\xa4\\x9b\"");
 }
 
 TEST(Trace, NamesAFileThatIsNotThere) {
