@@ -254,7 +254,7 @@ bool is_header(std::string_view first_line) {
 /// or more than one thing.
 std::optional<std::size_t> column_named(std::string_view name) {
   static constexpr std::array<std::array<std::string_view, 4>, 3> kWords{
-      {{"time", "arriv", "date", "clock"},
+      {{"time", "arriv", "clock", "epoch"},
        {"input", "prompt", "context", "prefill"},
        {"output", "generat", "completion", "response"}}};
   std::string lower(name);

@@ -114,6 +114,7 @@ TEST(Trace, TakesNoOtherOrderOfColumns) {
             "\"\\\"time\\\"\"");
   EXPECT_EQ(error_of("when,prompt_tokens,response_time\n1,2,3\n"), "no error")
       << "a name that says two things says nothing";
+  EXPECT_EQ(error_of("time,prompt_token_count,candidates_token_count\n1,2,3\n"), "no error");
 }
 
 TEST(Trace, RefusesAKeyNamedTwice) {
