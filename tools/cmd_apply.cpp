@@ -77,9 +77,11 @@ void apply_one(const std::string& path, const fs::path& out, const ApplyOptions&
   make_folder_of(label, out.string());
   write_safetensors(out.string(), take_results(std::move(c)), label);
   if (o.quiet) return;
-  fmt::print("{:<{}}  {:<15} {:<7} {:<11} {:<11} {:>9.2f} ms  {}\n", fs::path(path).stem().string(),
-             width, name(header.op), header.geometry, name(header.compressor.recipe),
-             name(header.compressor.row_format), took.count(), ran);
+  // A result is a file to the byte: no words behind it.
+  std::FILE* table = is_standard_output(out.string()) ? stderr : stdout;
+  fmt::print(table, "{:<{}}  {:<15} {:<7} {:<11} {:<11} {:>9.2f} ms  {}\n",
+             fs::path(path).stem().string(), width, name(header.op), header.geometry,
+             name(header.compressor.recipe), name(header.compressor.row_format), took.count(), ran);
 }
 
 int apply(const ApplyOptions& o) {

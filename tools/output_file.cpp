@@ -167,6 +167,10 @@ void refuse_input(const std::string& label, const std::string& path, const std::
   if (fs::equivalent(path, input, ignored)) throw fail("{}: would overwrite {}", label, what);
 }
 
+bool is_standard_output(const std::string& path) {
+  return own_output(path) == STDOUT_FILENO;
+}
+
 void make_folder_of(const std::string& label, const std::string& path) {
   if (status_of(path)) return;
   const fs::path folder = target_of(path).parent_path();

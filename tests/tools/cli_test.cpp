@@ -271,6 +271,10 @@ TEST_F(Cli, ReportsGoToStandardOutputBehindTheTable) {
   const std::string apply = "apply " + file_case + " --quiet --out ";
   EXPECT_EQ(pleat(apply + path("r.st")).exit, 0);
   EXPECT_EQ(pleat(apply + "/dev/stdout").text, text_of(path("r.st")));
+  // by a pipe, so that the words on standard error go elsewhere
+  pleat("apply " + file_case + " --out /dev/stdout 2>" + path("words") + " | cat >" + path("s.st"));
+  EXPECT_EQ(text_of(path("s.st")), text_of(path("r.st")));
+  EXPECT_THAT(text_of(path("words")), HasSubstr("fp8_mla"));
 }
 
 TEST_F(Cli, VariantFastIsOfCuda) {
