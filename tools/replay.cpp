@@ -31,12 +31,16 @@ void check_options(const ReplayOptions& o) {
   }
 }
 
-/// Between two parts of the set-up, each of which may take seconds.
-void prepare(const ReplayHooks& hooks, const char* what, std::int64_t done = 0,
-             std::int64_t total = 0) {
+void end_if_stopped(const ReplayHooks& hooks) {
   if (hooks.stop != nullptr && hooks.stop->load(std::memory_order_relaxed)) {
     throw fail("interrupted before the first step: nothing was replayed");
   }
+}
+
+/// Between two parts of the set-up, each of which may take seconds.
+void prepare(const ReplayHooks& hooks, const char* what, std::int64_t done = 0,
+             std::int64_t total = 0) {
+  end_if_stopped(hooks);
   if (hooks.preparing) hooks.preparing(what, done, total);
 }
 
@@ -288,6 +292,7 @@ ReplayReport replay(const std::vector<TraceRequest>& requests, const ReplayOptio
   prepare(hooks, "the read limit");
   double limit = 0;
   if (options.measure_limit) limit = measure_read_limit_of(options.exec);
+  end_if_stopped(hooks);
   const double preparing = seconds_since(start);
   ReplayReport report = replayer.run();
   report.preparing_seconds = preparing;
