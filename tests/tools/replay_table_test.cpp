@@ -76,5 +76,52 @@ TEST(ReplayTable, JsonSaysHowToRunItAgain) {
   EXPECT_EQ(replay_json(cut, {}).at("options").at("limit_tokens"), 600);
 }
 
+TEST(ReplayTable, TableAndJsonSayTheSame) {
+  const std::vector<TraceRequest> traffic{{0, 0, 300, 3}};
+  const ReplayOptions options = small_options();
+  const ReplayReport r = replay(traffic, options, {});
+  const ReplayTitle title{"some.csv", "plain CSV", &options};
+  const std::string table = replay_table(title, r, false);
+  const nlohmann::json json = replay_json(title, r);
+  EXPECT_EQ(json.at("tokens"), r.tokens);
+  EXPECT_EQ(json.at("kinds").size(), 3U);
+  EXPECT_TRUE(json.at("ok").get<bool>());
+  EXPECT_EQ(json.at("verdict"), "verified");
+  EXPECT_THAT(table, HasSubstr(json.at("digest").get<std::string>()));
+  EXPECT_THAT(table, HasSubstr("verdict       verified\n"));
+  EXPECT_THAT(table, ::testing::Not(HasSubstr("\033"))) << "no colour unless asked for";
+}
+
+TEST(ReplayTable, SaysHowNearToTheReadLimitItCame) {
+  const ReplayOptions options = small_options();
+  const ReplayTitle title{"some.csv", "plain CSV", &options};
+  ReplayReport r;
+  r.read_limit_gbs = 100;
+  r.launches_per_step = 41;
+  r.compressor_seconds = 4;
+  r.kinds.resize(1);
+  r.kinds[0].bytes = 300'000'000'000;
+  r.kinds[0].seconds = 4;
+  r.decode = {{1.0}, 50'000'000'000};
+  r.mixed = {{1.5, 1.5}, 250'000'000'000};
+  const std::string table = replay_table(title, r, false);
+  EXPECT_THAT(table, HasSubstr("launches      41 per step, 1 per plan\n"));
+  EXPECT_THAT(table, HasSubstr("100.00 GB/s in a plain read here: 75 % of the compressor's time"));
+  EXPECT_THAT(table, HasSubstr("50 % at the read limit   (1 steps)"));
+  EXPECT_THAT(table, HasSubstr("83 % at the read limit   (2 steps)"));
+  const nlohmann::json json = replay_json(title, r);
+  EXPECT_EQ(json.at("launches_per_step"), 41);
+  EXPECT_DOUBLE_EQ(json.at("share_of_read_limit"), 0.75);
+  EXPECT_DOUBLE_EQ(json.at("decode_steps").at("share_of_read_limit"), 0.5);
+  EXPECT_DOUBLE_EQ(json.at("kinds").at(0).at("share_of_read_limit"), 0.75);
+}
+
+TEST(ReplayTable, PercentilesAreByNearestRank) {
+  EXPECT_EQ(percentile({}, 0.5), 0);
+  EXPECT_EQ(percentile({3, 1, 2}, 0.5), 2);
+  EXPECT_EQ(percentile({3, 1, 2}, 0.99), 3);
+  EXPECT_EQ(percentile({4, 3, 1, 2}, 0.5), 2);
+}
+
 }  // namespace
 }  // namespace pleat::tools
