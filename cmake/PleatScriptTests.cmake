@@ -24,5 +24,5 @@ if(EXISTS ${_pleat_oracle} AND TARGET pleat_cli)
   add_test(NAME oracle_cases
            COMMAND bash ${_pleat_oracle} $<TARGET_FILE:pleat_cli>
                    ${PROJECT_BINARY_DIR}/oracle_cases)
-  set_tests_properties(oracle_cases PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900)
+  set_tests_properties(oracle_cases PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900 COST 100)
 endif()

@@ -71,8 +71,13 @@ foreach(_test IN LISTS _pleat_tests)
   if(_name MATCHES "^cuda\\.far_")
     set(_lock RESOURCE_LOCK gpu_memory)
   endif()
+  # Started first, as they take the longest.
+  set(_cost)
+  if(_name MATCHES "^property\\.")
+    set(_cost COST 100)
+  endif()
   gtest_discover_tests(${_name} TEST_PREFIX ${_name}: NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60
-                       PROPERTIES LABELS ${_labels} TIMEOUT 600 ${_lock})
+                       PROPERTIES LABELS ${_labels} TIMEOUT 600 ${_lock} ${_cost})
 endforeach()
 
 foreach(_part IN ITEMS PleatHeaderTests PleatCompileFailTests PleatConsumerTest PleatScriptTests)

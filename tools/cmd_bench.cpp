@@ -34,7 +34,9 @@ constexpr const char* kAbout =
     "hardware's approximate exp2 would save. Where a call reads HCA windows from state and "
     "nothing\n"
     "else, `pages us` (pages_us in the report) is a copy of the same pages to shared memory, with\n"
-    "nothing done with them; it needs sm_90, and is left out elsewhere.";
+    "nothing done with them; it needs sm_90, and is left out elsewhere. `chained` (chained_us) is\n"
+    "a call after another, launched dependent on it (Chain::early) as an engine may launch it on\n"
+    "its matrix product: what of the call is left once its predecessor has ended.";
 
 constexpr const char* kExample =
     "Exit status: 0 measured (targets met or not), 2 could not run.\n\n"

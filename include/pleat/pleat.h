@@ -352,7 +352,9 @@ PLEAT_API pleat_status pleat_build_rope_table(int32_t recipe, const pleat_tensor
 PLEAT_API const char* pleat_version(void);
 
 /* Why this thread's last call that returns pleat_status was refused: argument, expected, got. ""
- * after PLEAT_OK. Never NULL; valid until this thread's next such call. */
+ * after PLEAT_OK. Never NULL; valid until this thread's next such call. Arguments have pleat.hpp's
+ * names: batch.positions is positions here, state.pages state_pages, compressor.eps eps,
+ * write.rollback rollback, weights.norm norm. */
 PLEAT_API const char* pleat_last_error(void);
 
 /* "ok", "invalid_argument", ...; "unknown" for any other value. Static. */

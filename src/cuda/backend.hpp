@@ -12,7 +12,8 @@ namespace pleat::cuda {
 bool available();
 /// A validated call; see pleat::run. Asynchronous on exec.stream, on the current device.
 Status run(Op op, const Call& call, const Exec& exec);
-/// For instance "cuda/hca-special, clusters of 8, exact"; why, when the special kernel was not chosen.
+/// For instance "cuda/hca-special, clusters of 8, exact"; why, when the kernel is not the special
+/// one.
 std::string describe(Op op, const Call& call, const Exec& exec);
 /// A validated pair; see pleat::csa_step. One launch, or two where the calls' dtypes differ.
 Status run_pair(const Call& main, const Call& indexer, const Exec& exec);

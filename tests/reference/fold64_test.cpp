@@ -308,5 +308,14 @@ INSTANTIATE_TEST_SUITE_P(Windows, PooledError,
                            return "Window" + std::to_string(info.param.window);
                          });
 
+TEST(Fold64, RoundsToBf16Once) {
+  std::vector<double> row(512, 1 + 0x1p-8 + 0x1p-40);  // a float would be on a tie
+  std::vector<std::uint8_t> bytes(1024);
+  encode64({Hca::value, Recipe::vllm, RowFormat::bf16, 1e-6F}, row.data(), 1.0F, bytes.data(),
+           nullptr);
+  for (std::size_t i = 0; i < bytes.size(); i += 2)
+    ASSERT_EQ(bytes[i] | bytes[i + 1] << 8, 0x3F81) << "channel " << i / 2;
+}
+
 }  // namespace
 }  // namespace pleat::reference
