@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -138,17 +139,35 @@ class Plan : public GpuTestWith<Kind> {
       ASSERT_TRUE(first == gpu.make()) << "the second plan is not the first";
     }
   }
-};
 
-TEST_P(Plan, EqualToTheCpus) {
-  const Geometry& g = GetParam().geometry;
-  for (const std::int64_t count : {0, 1, 2, 31, 32, 33, 1000, 1024, 4095, 4096, 4097, 33000}) {
-    // Decode, speculative decode, chunks, whole prompts.
-    for (const std::int64_t longest : {1, 6, 300, 5000}) {
-      if (longest > 2 * count && longest > 6) continue;
-      ASSERT_NO_FATAL_FAILURE(expect_equal(g, count, longest, 0.2, count % 2 * 37));
+  /// \p longest: runs of up to so many tokens are decode, speculative decode, chunks, whole
+  /// prompts.
+  static void expect_equal_in_runs(std::int64_t count,
+                                   std::initializer_list<std::int64_t> longest) {
+    for (const std::int64_t most : longest) {
+      if (most > 2 * count && most > 6) continue;
+      ASSERT_NO_FATAL_FAILURE(expect_equal(GetParam().geometry, count, most, 0.2, count % 2 * 37));
     }
   }
+};
+
+// racecheck takes minutes for each of these: so they are several.
+TEST_P(Plan, EqualToTheCpusOnFewTokens) {
+  for (const std::int64_t count : {0, 1, 2, 31, 32, 33, 1000, 1024})
+    ASSERT_NO_FATAL_FAILURE(expect_equal_in_runs(count, {1, 6, 300}));
+}
+
+TEST_P(Plan, EqualToTheCpusAroundASweep) {
+  for (const std::int64_t count : {4095, 4096, 4097})
+    ASSERT_NO_FATAL_FAILURE(expect_equal_in_runs(count, {1, 6, 300, 5000}));
+}
+
+TEST_P(Plan, EqualToTheCpusOnManyRequests) {
+  expect_equal_in_runs(33000, {1, 6});
+}
+
+TEST_P(Plan, EqualToTheCpusOnManyTokens) {
+  expect_equal_in_runs(33000, {300, 5000});
 }
 
 TEST_P(Plan, PaddingAloneAndNone) {
