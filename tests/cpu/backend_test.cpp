@@ -197,6 +197,11 @@ TEST(CpuBackend, RefusesATargetThatIsNotHere) {
   EXPECT_TRUE(cpu::check_target(SimdTarget::scalar).ok());
 }
 
+TEST(CpuBackend, TheBestTargetIsTheFirst) {
+  const std::string all = cpu::available_targets();
+  EXPECT_EQ(name(cpu::kernels_of(SimdTarget::best)->target), all.substr(0, all.find(',')));
+}
+
 TEST(CpuBackend, SaysWhatRuns) {
   EXPECT_EQ(cpu::describe(Op::step, empty_call(), {Backend::cpu, 2, SimdTarget::scalar}),
             "cpu/scalar 2 threads");

@@ -317,5 +317,16 @@ TEST(Fold64, RoundsToBf16Once) {
     ASSERT_EQ(bytes[i] | bytes[i + 1] << 8, 0x3F81) << "channel " << i / 2;
 }
 
+TEST(Fold64, SglangFp4HasNoNegativeZero) {
+  std::vector<double> row(128, 0.0);  // spread by the Hadamard transform
+  row[0] = -1e-6;
+  std::vector<std::uint8_t> values(64, 0xEE);
+  std::vector<std::uint8_t> scales(4);
+  encode64({Indexer::value, Recipe::sglang, RowFormat::index_mxfp4, 1e-6F}, row.data(), 1.0F,
+           values.data(), scales.data());
+  for (const std::uint8_t v : values)
+    ASSERT_EQ(v, 0);
+}
+
 }  // namespace
 }  // namespace pleat::reference

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -305,6 +306,27 @@ TEST_F(Cli, VerifyExplainsWhatDiffers) {
   const Outcome quiet = pleat("verify --quiet " + path("r.st") + " " + path("s.st"));
   EXPECT_EQ(quiet.text, "");
   EXPECT_EQ(quiet.exit, 1);
+}
+
+TEST_F(Cli, VerifyJudgesByItsExitStatus) {
+  tools::TensorFile expected = make_small_case({});
+  ASSERT_EQ(pleat("apply " + write_case("a.st") + " --out " + path("r.st")).exit, 0);
+  tools::TensorFile result = tools::read_safetensors(path("r.st"));
+  for (const char* tensor : {"state", "kv_cache"}) {
+    const tools::Tensor& t = *result.find(tensor);
+    expected.tensors.push_back(
+        tools::make_tensor(std::string("expect.") + tensor, t.element, t.shape));
+    std::memcpy(expected.tensors.back().bytes.data(), t.bytes.data(), t.bytes.size());
+  }
+  tools::write_safetensors(path("e.st"), expected);
+  const std::string judge = "verify --judge " + path("e.st") + " " + path("r.st");
+  EXPECT_EQ(pleat(judge).exit, 0);
+  result.find("state")->bytes.data()[7] ^= 1;
+  tools::write_safetensors(path("r.st"), result);
+  const Outcome wrong = pleat(judge);
+  EXPECT_EQ(wrong.exit, 1);
+  EXPECT_THAT(wrong.text, HasSubstr("FAIL"));
+  EXPECT_EQ(pleat(judge + " --quiet").exit, 1);
 }
 
 TEST_F(Cli, VerifyRefusesWhatCannotBeCompared) {

@@ -148,6 +148,60 @@ TEST(Judge, StateToTheByteButForRowsThatMayStayOld) {
             0);
 }
 
+/// Whether a result may have token t's state row as it was before the step.
+bool may_stay_old(const SmallCase& shape, std::int64_t t) {
+  const Case before = make_case(make_small_case(shape), "x.st");
+  const Tensor& old = *before.file.find("state");
+  const std::int64_t slot = before.file.find("state_slots")->as<std::int64_t>()[t];
+  const std::int64_t rows = before.header.state_page_rows;
+  const std::int64_t bytes = before.header.compressor.geometry.row_width() * 4;
+  const std::int64_t at = slot / rows * old.shape[1] * 4 + slot % rows * bytes;
+  return judged_ok(shape, [&](TensorFile& f) {
+    std::memcpy(f.find("state")->bytes.data() + at, old.bytes.data() + at,
+                static_cast<std::size_t>(bytes));
+  });
+}
+
+// Rollback 2: of n tokens, all from floor((n - 2) / R) * R on are new, and one group more of CSA.
+TEST(Judge, WhereTheTailBegins) {
+  struct Tail {
+    const char* geometry;
+    std::int64_t tokens;
+    std::int64_t first;
+  };
+  for (const Tail& c :
+       {Tail{"csa", 30, 24}, Tail{"csa", 29, 20}, Tail{"hca", 131, 128}, Tail{"hca", 129, 0}}) {
+    SCOPED_TRACE(std::string(c.geometry) + ", " + std::to_string(c.tokens) + " tokens");
+    SmallCase shape = shape_of(Op::step);
+    shape.geometry = c.geometry;
+    shape.tail = true;
+    shape.requests = {{0, c.tokens}};
+    EXPECT_FALSE(may_stay_old(shape, c.first));
+    if (c.first > 0) {
+      EXPECT_TRUE(may_stay_old(shape, c.first - 1));
+    }
+  }
+}
+
+TEST(Judge, OneScaleMayDifferAndTwoMayNot) {
+  const auto ok = [](int scales) {
+    return judged_ok(shape_of(Op::compress_store), [&](TensorFile& f) {
+      constexpr std::int64_t rows = 4;  // of a page
+      Tensor* t = f.find("kv_cache");
+      int left = scales;
+      for (std::int64_t row = 0; left > 0; ++row) {
+        std::uint8_t* page = t->bytes.data() + row / rows * t->shape[1];
+        const std::uint8_t* values = page + row % rows * 576;
+        if (values[0] == 0xA5 && values[1] == 0xA5 && values[2] == 0xA5) continue;
+        page[rows * 576 + row % rows * 8] ^= 1;
+        --left;
+      }
+    });
+  };
+  EXPECT_TRUE(ok(1));
+  EXPECT_FALSE(ok(2));
+}
+
 TEST(Judge, PooledRowsWithinTheLimit) {
   const SmallCase shape = shape_of(Op::compress);
   const auto scaled = [&](float factor) {

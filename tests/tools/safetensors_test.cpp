@@ -86,6 +86,8 @@ TEST(Safetensors, RefusesByByteOffset) {
   EXPECT_THAT(refusal_of({}), HasSubstr("x.st: byte 0: expected 8 bytes of header length"));
   EXPECT_THAT(refusal_of({255, 255, 255, 255, 255, 255, 255, 255, '{', '}'}),
               HasSubstr("byte 0: header length: expected at most 2, got 18446744073709551615"));
+  EXPECT_THAT(refusal_of(file_of(std::string((std::size_t{1} << 26U) + 8, ' '), 0)),
+              HasSubstr("header length: expected at most 67108864, got 67108872"));
   EXPECT_THAT(refusal_of(file_of("{\"a\":", 0)), HasSubstr("byte 14: header is not JSON"));
   EXPECT_THAT(refusal_of(file_of("[]", 0)), HasSubstr("header: expected an object, got array"));
   EXPECT_THAT(refusal_of(file_of("{}", 3)), HasSubstr("byte 10: 3 trailing bytes"));

@@ -106,6 +106,13 @@ std::vector<Step> run(const std::vector<TraceRequest>& requests, const ScheduleO
   return steps;
 }
 
+TEST(PageRules, HaveRoomForAWindowAndDraftsWhereverItStarts) {
+  const PageRules csa = rules_of(4, true, 4, 64);
+  EXPECT_EQ(csa.decode_pages(0), 3);  // 7 rows kept and one new, in pages of 4
+  EXPECT_EQ(csa.decode_pages(3), 4);
+  EXPECT_EQ(rules_of(128, false, 8, 2).decode_pages(0), 17);
+}
+
 TEST(Schedule, KeepsItsRulesForRandomTrafficAndOptions) {
   test::Random random(5);
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
