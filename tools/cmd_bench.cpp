@@ -13,7 +13,6 @@
 #include "cpu/thread_pool.hpp"
 #include "tools/bench_suite.hpp"
 #include "tools/commands.hpp"
-#include "tools/error.hpp"
 #include "tools/option_checks.hpp"
 #include "tools/output_file.hpp"
 #include "tools/provenance.hpp"
@@ -49,16 +48,15 @@ constexpr std::array kSuites{
     BenchSuite{"perf", "the workload table on the GPU", run_perf_suite},
 };
 
-/// An option that the suite has no use for would be passed over in silence: refused instead.
+/// Options of the suite that was not asked for.
 void refuse_options_of_others(const CLI::App& command, const std::string& suite) {
-  using Names = std::vector<const char*>;
-  const Names of_cpu = {"--geometry", "--op",   "--windows", "--recipe",
-                        "--threads",  "--simd", "--seconds"};
-  const Names of_perf = {"--row"};
-  for (const char* option : suite == "cpu" ? of_perf : of_cpu) {
-    if (command.count(option) == 0) continue;
-    throw fail("{}: expected with --suite {} alone, got it with --suite {}", option,
-               suite == "cpu" ? "perf" : "cpu", suite);
+  if (suite == "cpu") {
+    refuse_given(command, {"--row"}, "--suite perf", "--suite cpu");
+  } else {
+    refuse_given(
+        command,
+        {"--geometry", "--op", "--windows", "--recipe", "--threads", "--simd", "--seconds"},
+        "--suite cpu", "--suite perf");
   }
 }
 

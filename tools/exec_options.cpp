@@ -8,6 +8,7 @@
 #include "tools/error.hpp"
 #include "tools/file.hpp"
 #include "tools/names.hpp"
+#include "tools/option_checks.hpp"
 
 namespace pleat::tools {
 
@@ -37,13 +38,9 @@ void add_exec_options(CLI::App& command, ExecOptions& options, const std::string
 }
 
 void refuse_unused(const CLI::App& command, const ExecOptions& options,
-                   std::initializer_list<const char*> names) {
+                   const std::vector<const char*>& names) {
   if (options.backend == "auto" || options.backend == name(Backend::cpu)) return;
-  for (const char* option : names) {
-    if (command.count(option) == 0) continue;
-    throw fail("{}: expected with --backend cpu or auto alone, got it with --backend {}", option,
-               options.backend);
-  }
+  refuse_given(command, names, "--backend cpu or auto", "--backend " + options.backend);
 }
 
 Exec exec_of(const ExecOptions& options) {

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 #include <pleat/pleat.hpp>
 #include <string>
+#include <vector>
 
 namespace CLI {
 class App;
@@ -30,7 +30,7 @@ void add_exec_options(CLI::App& command, ExecOptions& options, const std::string
 /// Refuses --simd and --threads where the user named a backend that has no use for them. Not for
 /// "auto", which is one word for several machines. Throws Error.
 void refuse_unused(const CLI::App& command, const ExecOptions& options,
-                   std::initializer_list<const char*> names);
+                   const std::vector<const char*>& names);
 
 /// "auto" is cuda where a GPU can be used, else cpu. Throws Error when this build or machine cannot
 /// run the backend that was asked for.

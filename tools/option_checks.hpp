@@ -9,7 +9,9 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <vector>
 
+#include "tools/error.hpp"
 #include "tools/file.hpp"
 
 namespace pleat::tools {
@@ -51,6 +53,16 @@ inline CLI::Validator whole_number_64() {
         return std::string();
       },
       "UINT");
+}
+
+/// Refuses options that were given where nothing looks at them: they would be passed over in
+/// silence. \p alone: with what they mean something; \p got: with what they came. Throws Error.
+inline void refuse_given(const CLI::App& command, const std::vector<const char*>& options,
+                         const std::string& alone, const std::string& got) {
+  for (const char* option : options) {
+    if (command.count(option) == 0) continue;
+    throw fail("{}: expected with {} alone, got it with {}", option, alone, got);
+  }
 }
 
 }  // namespace pleat::tools

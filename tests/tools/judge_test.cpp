@@ -116,6 +116,20 @@ TEST(Judge, NoStrayByte) {
   })) << "padding";
 }
 
+/// Whether a result may have token t's state row as it was before the step.
+bool may_stay_old(const SmallCase& shape, std::int64_t t) {
+  const Case before = make_case(make_small_case(shape), "x.st");
+  const Tensor& old = *before.file.find("state");
+  const std::int64_t slot = before.file.find("state_slots")->as<std::int64_t>()[t];
+  const std::int64_t rows = before.header.state_page_rows;
+  const std::int64_t bytes = before.header.compressor.geometry.row_width() * 4;
+  const std::int64_t at = slot / rows * old.shape[1] * 4 + slot % rows * bytes;
+  return judged_ok(shape, [&](TensorFile& f) {
+    std::memcpy(f.find("state")->bytes.data() + at, old.bytes.data() + at,
+                static_cast<std::size_t>(bytes));
+  });
+}
+
 TEST(Judge, StateToTheByteButForRowsThatMayStayOld) {
   EXPECT_FALSE(
       judged_ok(shape_of(Op::step), [](TensorFile& f) { f.find("state")->bytes.data()[7] ^= 1; }));
@@ -138,28 +152,10 @@ TEST(Judge, StateToTheByteButForRowsThatMayStayOld) {
     Tensor* t = f.find("state");
     t->bytes.data()[row_of(*t, slots[5])] ^= 1;  // neither old nor new
   }));
-  EXPECT_FALSE(judged_ok(tail, [&](TensorFile& f) {
-    Tensor* t = f.find("state");
-    const std::int64_t at = row_of(*t, slots[150]);  // must be new, is old
-    std::memcpy(t->bytes.data() + at, old.find("state")->bytes.data() + at, 4096);
-  }));
+  EXPECT_FALSE(may_stay_old(tail, 150)) << "must be new";
   EXPECT_NE(std::memcmp(all.find("state")->bytes.data(), old.find("state")->bytes.data(),
                         all.find("state")->bytes.size()),
             0);
-}
-
-/// Whether a result may have token t's state row as it was before the step.
-bool may_stay_old(const SmallCase& shape, std::int64_t t) {
-  const Case before = make_case(make_small_case(shape), "x.st");
-  const Tensor& old = *before.file.find("state");
-  const std::int64_t slot = before.file.find("state_slots")->as<std::int64_t>()[t];
-  const std::int64_t rows = before.header.state_page_rows;
-  const std::int64_t bytes = before.header.compressor.geometry.row_width() * 4;
-  const std::int64_t at = slot / rows * old.shape[1] * 4 + slot % rows * bytes;
-  return judged_ok(shape, [&](TensorFile& f) {
-    std::memcpy(f.find("state")->bytes.data() + at, old.bytes.data() + at,
-                static_cast<std::size_t>(bytes));
-  });
 }
 
 // Rollback 2: of n tokens, all from floor((n - 2) / R) * R on are new, and one group more of CSA.
