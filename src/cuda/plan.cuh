@@ -31,12 +31,60 @@ __device__ __forceinline__ PlanCounts counts_of(std::uint32_t closing, std::uint
   return static_cast<PlanCounts>(__popc(closing)) | static_cast<PlanCounts>(__popc(saves)) << 32;
 }
 
+/// What the warps of a block count, and the blocks of a cluster tell each other.
+struct PlanShared {
+  PlanCounts warps[kPlanThreads / 32];  ///< of each and those before it
+  PlanCounts block[2];                  ///< two sweeps in turn
+};
+
+struct PlanPlace {
+  PlanCounts before;  ///< in this sweep, by warps before this one
+  PlanCounts total;   ///< in this sweep, by all
+};
+
+/// What was counted before a warp. All threads of all blocks come here, and those of a block meet
+/// before they come again.
+template <int Cluster>
+__device__ __forceinline__ PlanPlace place_of_warp(PlanCounts own, PlanShared& sh,
+                                                   std::uint32_t side, int warp, int lane) {
+  if (lane == 0) sh.warps[warp] = own;
+  __syncthreads();
+  if (warp == 0) {
+    PlanCounts w = lane < static_cast<int>(blockDim.x) / 32 ? sh.warps[lane] : 0;
+#pragma unroll
+    for (int d = 1; d < 32; d *= 2) {
+      const PlanCounts below = __shfl_up_sync(0xFFFFFFFFU, w, d);
+      if (lane >= d) w += below;
+    }
+    sh.warps[lane] = w;
+    if (lane == 31) sh.block[side] = w;
+  }
+  PlanPlace place{0, 0};
+  if constexpr (Cluster > 1) {
+#if __CUDA_ARCH__ >= 900
+    auto cluster = cooperative_groups::this_cluster();
+    cluster.sync();
+#pragma unroll
+    for (int r = 0; r < Cluster; ++r) {
+      const PlanCounts n = *cluster.map_shared_rank(&sh.block[side], r);
+      place.before += r < static_cast<int>(blockIdx.x) ? n : 0;
+      place.total += n;
+    }
+#else
+    __trap();  // never chosen there
+#endif
+  } else {
+    __syncthreads();
+    place.total = sh.block[side];
+  }
+  place.before += warp > 0 ? sh.warps[warp - 1] : 0;
+  return place;
+}
+
 template <class G, int Cluster, int Tokens>
 __global__ void __launch_bounds__(kPlanThreads)
     plan_kernel(const __grid_constant__ FoldParams p, const __grid_constant__ PlanParams out) {
-  constexpr int warps = kPlanThreads / 32;
-  __shared__ PlanCounts warp_counts[warps];
-  __shared__ PlanCounts block_counts[2];
+  __shared__ PlanShared sh;
   wait_for_rows();
   const int tid = static_cast<int>(threadIdx.x);
   const int lane = tid % 32;
@@ -75,38 +123,8 @@ __global__ void __launch_bounds__(kPlanThreads)
       saved[k] = __ballot_sync(0xFFFFFFFFU, live[k] && keep[k]);
       of_warp += counts_of(closing[k], saved[k]);
     }
-    if (lane == 0) warp_counts[warp] = of_warp;
-    __syncthreads();
-    if (warp == 0) {
-      PlanCounts w = lane < static_cast<int>(blockDim.x) / 32 ? warp_counts[lane] : 0;
-#pragma unroll
-      for (int d = 1; d < 32; d *= 2) {
-        const PlanCounts below = __shfl_up_sync(0xFFFFFFFFU, w, d);
-        if (lane >= d) w += below;
-      }
-      warp_counts[lane] = w;
-      if (lane == 31) block_counts[side] = w;
-    }
-    PlanCounts before = carried;
-    PlanCounts total = 0;
-    if constexpr (Cluster > 1) {
-#if __CUDA_ARCH__ >= 900
-      auto cluster = cooperative_groups::this_cluster();
-      cluster.sync();
-#pragma unroll
-      for (int r = 0; r < Cluster; ++r) {
-        const PlanCounts n = *cluster.map_shared_rank(&block_counts[side], r);
-        before += r < rank ? n : 0;
-        total += n;
-      }
-#else
-      __trap();  // never chosen there
-#endif
-    } else {
-      __syncthreads();
-      total = block_counts[side];
-    }
-    PlanCounts place = before + (warp > 0 ? warp_counts[warp - 1] : 0);
+    const auto [before, total] = place_of_warp<Cluster>(of_warp, sh, side, warp, lane);
+    PlanCounts place = carried + before;
     const std::uint32_t below = (1U << lane) - 1U;
 #pragma unroll
     for (int k = 0; k < Tokens; ++k) {
@@ -122,7 +140,7 @@ __global__ void __launch_bounds__(kPlanThreads)
     }
     carried += total;
     side ^= 1U;
-    __syncthreads();  // warp_counts is written again
+    __syncthreads();  // the warps' counts are written again
   }
   if (rank == 0 && tid == 0) {
     PlanHeader h = out.values;
