@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "cuda/csa_window.cuh"
 #include "cuda/finish.cuh"
 #include "cuda/fold.cuh"
 #include "cuda/save.cuh"
@@ -40,86 +41,6 @@ struct CsaShared {
   LateSlot late[kCsaWarps][2];
 };
 
-/// The pages that hold a window's two groups, when a page is a group.
-struct CsaPages {
-  std::int32_t previous;
-  std::int32_t current;
-};
-
-template <class G, int PageRows>
-__device__ __forceinline__ CsaPages csa_pages(const FoldParams& p, const PlanEntry& e) {
-  CsaPages pages{0, 0};
-  if constexpr (PageRows == G::ratio) {
-    const int fresh = fresh_of(p, e);
-    const std::int32_t* table = p.block_table + e.request * p.table_stride + e.row;
-    if (fresh < G::window && e.row > 0) pages.previous = table[-1];
-    if (fresh < G::ratio) pages.current = table[0];
-  }
-  return pages;
-}
-
-template <class G, int PageRows>
-__device__ __forceinline__ TileSource csa_source(const FoldParams& p, const PlanEntry& e,
-                                                 const CsaPages& pages, int channel) {
-  TileSource s{};
-  s.fresh_from = G::window - fresh_of(p, e);
-  s.first = e.row == 0 ? G::ratio : 0;
-  const std::int64_t token = static_cast<std::int64_t>(e.token) - (G::window - 1);
-  s.fresh = token * step_stride<G, PageRows>(p) + channel;
-  s.previous = channel;
-  s.current = channel;
-  if constexpr (PageRows > 0) {
-    s.previous += pages.previous * p.page_stride;
-    s.current += pages.current * p.page_stride;
-  }
-  s.request = e.request;
-  s.position = (static_cast<std::int64_t>(e.row) - 1) * G::ratio;
-  return s;
-}
-
-/// A lane's part of the copies of the warp's two tiles, window after window.
-template <class G, class S, class P, int PageRows>
-struct CsaCopies {
-  PackedRows<G, S, P> packed;
-  std::uint32_t to;
-  int channel;
-  int lane;
-
-  __device__ __forceinline__ CsaCopies(const FoldParams& p, std::uint32_t tiles, int first_tile,
-                                       int own_lane)
-      : packed(p, first_tile, own_lane),
-        to(tiles),
-        channel(first_tile * kTileChannels),
-        lane(own_lane) {}
-
-  __device__ __forceinline__ void issue(const FoldParams& p, const PlanEntry& e,
-                                        const CsaPages& pages, int t) const {
-    const std::uint32_t slot = to + t * kTileBytes;
-    if constexpr (PageRows > 0) {  // most tiles, with fewer instructions
-      const int fresh = fresh_of(p, e);
-      const std::int64_t token = e.token - (G::window - 1);
-      if (fresh == 0 && e.row > 0) {
-        issue_rows<G, S, G::row_width>(packed.state(p, pages.previous, t),
-                                       packed.state(p, pages.current, t), slot, lane);
-        return;
-      }
-      if (fresh >= G::window && e.row > 0) {
-        const P* at = packed.projection(token, t);
-        issue_rows<G, P, G::row_width>(at, at + G::ratio * G::row_width, slot, lane);
-        return;
-      }
-      if constexpr (std::is_same_v<S, P>) {
-        issue_mixed_rows<G, S, G::row_width>(
-            packed.state(p, pages.previous, t), packed.state(p, pages.current, t),
-            packed.projection(token, t), G::window - fresh, e.row > 0 ? 0 : G::ratio, slot, lane);
-        return;
-      }
-    }
-    const TileSource from = csa_source<G, PageRows>(p, e, pages, channel + t * kTileChannels);
-    issue_tile<G, S, P, PageRows>(p, from, slot, lane);
-  }
-};
-
 /// Pools a settled tile.
 template <class G, bool Fast>
 __device__ __forceinline__ Two pool_tile(const FoldParams& p, const TileRows& rows,
@@ -134,70 +55,115 @@ __device__ __forceinline__ Two pool_tile(const FoldParams& p, const TileRows& ro
   return pooled_two(p, sums);
 }
 
-/// Folds the windows that are block `block`'s of p.shares.blocks.
+/// Where a warp stands in its block. With few windows two warps are a unit, else one is.
+template <class G>
+struct CsaPlace {
+  using Team = CsaTeam<G>;
+
+  int lane = static_cast<int>(threadIdx.x) % 32;
+  int warp = static_cast<int>(threadIdx.x) / 32;
+  int unit;  ///< who finishes two tiles
+  int team;  ///< of the block's `teams`
+  int teams;
+  int first_tile;  ///< of the unit's
+
+  __device__ __forceinline__ explicit CsaPlace(bool split)
+      : unit(split ? warp / 2 : warp),
+        team(unit / Team::warps),
+        teams(split ? Team::teams / 2 : Team::teams),
+        first_tile(unit % Team::warps * kWarpTiles) {}
+};
+
+/// A warp and its two tiles, or the one of the two that is its part, window after window.
 template <class G, class S, class P, int PageRows, int CacheRows, bool Fast>
-__device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint4* dynamic,
-                                            CsaShared<G>& sh) {
+struct CsaWarp {
   static_assert(G::overlap && G::window == kGroupRows);
   using Team = CsaTeam<G>;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int warp = static_cast<int>(threadIdx.x) / 32;
-  const int pair = warp / 2;
-  const int unit = p.shares.split ? pair : warp;  // who finishes two tiles
-  const auto folds = [&](int t) { return !p.shares.split || t == warp % 2; };
-  const int team = unit / Team::warps;
-  const int teams = p.shares.split ? Team::teams / 2 : Team::teams;
-  const int first_tile = unit % Team::warps * kWarpTiles;
-  const int channel = first_tile * kTileChannels;
-  const std::uint32_t memory = shared_address(dynamic);
-  const std::uint32_t tiles = memory + warp * kWarpTiles * kTileBytes;
-  const std::uint32_t ape = memory + CsaMemory::ape + first_tile * kTilePartBytes;
-  const Bias bias = bias_of(p);
-  const bool rotates = first_tile + kWarpTiles == G::tiles;  // the second of the warp's tiles
-  const bool stores = p.output == Output::cache;
-  const bool finishes = stores && folds(0);
 
-  if (p.ape != nullptr && warp < G::tiles) {  // once for all teams
-    issue_ape<G>(p, 0, warp * kTileChannels, memory + CsaMemory::ape + warp * kTilePartBytes, lane);
-  }
-  close_copies();
-  if (!p.early) wait_for_predecessor();
+  __device__ __forceinline__ CsaWarp(const FoldParams& params, uint4* dynamic, CsaShared<G>& shared)
+      : p(params),
+        sh(shared),
+        at(params.shares.split),
+        tiles(shared_address(dynamic) + at.warp * kWarpTiles * kTileBytes),
+        ape(shared_address(dynamic) + CsaMemory::ape + at.first_tile * kTilePartBytes),
+        copies(params, tiles, at.first_tile, at.lane),
+        bias(bias_of(params)),
+        finishes(params.output == Output::cache && folds(0)) {}
 
-  WindowList list;
-  if (p.plan != nullptr) {
-    list = plan_windows(p, team * p.shares.blocks + block, p.shares.blocks * teams);
-  } else {
-    auto* found = reinterpret_cast<PlanEntry*>(reinterpret_cast<char*>(dynamic) + CsaMemory::ape +
-                                               (p.ape != nullptr ? CsaMemory::ape_bytes : 0));
-    list = scan_chunk<G>(p, block, team, teams, found);
-  }
-  const CsaCopies<G, S, P, PageRows> copies(p, tiles, first_tile, lane);
-  std::int32_t index = list.first;
-  CsaPages pages{};
-  if (index < list.count) pages = csa_pages<G, PageRows>(p, list.head[0]);
-  wait_for_rows();
+  /// The windows that are block `block`'s of p.shares.blocks.
+  __device__ __forceinline__ void run(int block, uint4* dynamic) {
+    ask_for_bias(dynamic);
+    if (!p.early) wait_for_predecessor();
+    list = windows(block, dynamic);
+    ask_for_first_window();
+    if (bias != Bias::none) {
+      wait_for_copies<kWarpTiles>();
+      __syncthreads();  // the position bias is there
+    }
+    fresh = fresh_of(p, list.head[0]);
+    first_window = list.head[0].row == 0;
+    next = list.head[1];
 #pragma unroll 1
-  for (int t = 0; t < kWarpTiles; ++t) {
-    if (index < list.count && folds(t)) copies.issue(p, list.head[0], pages, t);
-    if (index < list.count && finishes && t == 0) {
-      issue_late<G>(p, list.head[0], rotates, lane, sh.late[warp][0]);
+    for (std::int32_t index = list.first; index < list.count; index += list.stride, side ^= 1U) {
+      Two x[kWarpTiles];
+      fold(index, x);
+      fresh = fresh_of(p, next);
+      first_window = next.row == 0;
+      if (index + 2 * list.stride < list.count) next = list.at(index + 2 * list.stride);
+      if (p.output == Output::cache) {
+        finish(x);
+      } else {
+        keep(list.at(index).token, x);
+      }
+    }
+  }
+
+  __device__ __forceinline__ bool folds(int t) const {
+    return !p.shares.split || t == at.warp % 2;
+  }
+  __device__ __forceinline__ bool rotates() const {  // the second of the warp's tiles
+    return at.first_tile + kWarpTiles == G::tiles;
+  }
+  __device__ __forceinline__ int channel(int t) const {
+    return (at.first_tile + t) * kTileChannels;
+  }
+
+  __device__ __forceinline__ void ask_for_bias(uint4* dynamic) const {
+    if (p.ape != nullptr && at.warp < G::tiles) {  // once for all teams
+      issue_ape<G>(p, 0, at.warp * kTileChannels,
+                   shared_address(dynamic) + CsaMemory::ape + at.warp * kTilePartBytes, at.lane);
     }
     close_copies();
   }
-  if (bias != Bias::none) {
-    wait_for_copies<kWarpTiles>();
-    __syncthreads();  // the position bias is there
+
+  __device__ __forceinline__ WindowList windows(int block, uint4* dynamic) const {
+    if (p.plan != nullptr) {
+      return plan_windows(p, at.team * p.shares.blocks + block, p.shares.blocks * at.teams);
+    }
+    auto* found = reinterpret_cast<PlanEntry*>(reinterpret_cast<char*>(dynamic) + CsaMemory::ape +
+                                               (p.ape != nullptr ? CsaMemory::ape_bytes : 0));
+    return scan_chunk<G>(p, block, at.team, at.teams, found);
   }
-  int fresh = fresh_of(p, list.head[0]);
-  bool first_window = list.head[0].row == 0;
-  PlanEntry next = list.head[1];
-  std::uint32_t side = 0;
+
+  __device__ __forceinline__ void ask_for_first_window() {
+    const bool any = list.first < list.count;
+    if (any) pages = csa_pages<G, PageRows>(p, list.head[0]);
+    wait_for_rows();
 #pragma unroll 1
-  for (; index < list.count; index += list.stride, side ^= 1U) {
+    for (int t = 0; t < kWarpTiles; ++t) {
+      if (any && folds(t)) copies.issue(p, list.head[0], pages, t);
+      if (any && finishes && t == 0) {
+        issue_late<G>(p, list.head[0], rotates(), at.lane, sh.late[at.warp][0]);
+      }
+      close_copies();
+    }
+  }
+
+  /// Pools the warp's tiles of a window; each makes room for the next window's.
+  __device__ __forceinline__ void fold(std::int32_t index, Two (&x)[kWarpTiles]) {
     const bool more = index + list.stride < list.count;
     if (more) pages = csa_pages<G, PageRows>(p, next);
     const int fresh_from = G::window - fresh;
-    Two x[kWarpTiles];
 #pragma unroll 1
     for (int t = 0; t < kWarpTiles; ++t) {
       if (!folds(t)) {
@@ -208,11 +174,11 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
       __syncwarp();
       Bias left;
       const auto rows = Settler<S, P>::settle(tiles + t * kTileBytes, ape + t * kTilePartBytes,
-                                              fresh_from, bias, lane, left);
+                                              fresh_from, bias, at.lane, left);
       const Two pooled = pool_tile<G, Fast>(p, rows, first_window, left);
       if (p.writes_through) [[unlikely]] {
-        write_through<G, S, P>(p, list.at(index), 0, channel + t * kTileChannels, fresh_from, rows,
-                               left == Bias::early, lane);
+        write_through<G, S, P>(p, list.at(index), 0, channel(t), fresh_from, rows,
+                               left == Bias::early, at.lane);
       }
       if (t == 0) {
         x[0] = pooled;
@@ -223,54 +189,77 @@ __device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint
       if (more) {
         copies.issue(p, PageRows > 0 ? next : list.at(index + list.stride), pages, t);
         if (finishes && t == 0) {
-          issue_late<G>(p, next, rotates, lane, sh.late[warp][side ^ 1U]);
+          issue_late<G>(p, next, rotates(), at.lane, sh.late[at.warp][side ^ 1U]);
         }
       }
       close_copies();
     }
-    fresh = fresh_of(p, next);
-    first_window = next.row == 0;
-    if (index + 2 * list.stride < list.count) next = list.at(index + 2 * list.stride);
-    if (!stores) {
-      const std::int64_t token = list.at(index).token;
+  }
+
+  /// Pooled rows as they are.
+  __device__ __forceinline__ void keep(std::int64_t token, const Two (&x)[kWarpTiles]) const {
 #pragma unroll
-      for (int t = 0; t < kWarpTiles; ++t) {
-        if (!folds(t)) continue;
-        store_two<float>(p.compressed,
-                         token * p.compressed_stride + channel + t * kTileChannels + 2 * lane,
-                         x[t]);
-      }
-      continue;
+    for (int t = 0; t < kWarpTiles; ++t) {
+      if (!folds(t)) continue;
+      store_two<float>(p.compressed, token * p.compressed_stride + channel(t) + 2 * at.lane, x[t]);
     }
+  }
+
+  /// The tiles' part of the row.
+  __device__ __forceinline__ void finish(Two (&x)[kWarpTiles]) {
     if (p.shares.split) {
-      Two& handed = sh.handed[side][pair][lane];
+      const int pair = at.warp / 2;
+      Two& handed = sh.handed[side][pair][at.lane];
       if (!finishes) handed = x[1];
       barrier_of(kPairBarrier + pair, 64);
-      if (!finishes) continue;
+      if (!finishes) return;
       x[1] = handed;
     }
-    const Late late = read_late(sh.late[warp][side], rotates, lane);
+    const Late late = read_late(sh.late[at.warp][side], rotates(), at.lane);
     Two weight[kWarpTiles];
     float squares[G::tiles];
 #pragma unroll
     for (int t = 0; t < kWarpTiles; ++t) {
-      weight[t] = norm_of(p, channel + t * kTileChannels + 2 * lane);
+      weight[t] = norm_of(p, channel(t) + 2 * at.lane);
       if (p.recipe.pooled_bf16) x[t] = rounded(x[t]);
       squares[t] = tile_squares(x[t]);
     }
     if constexpr (Team::warps > 1) {
-      if (lane == 0) {
-        sh.squares[side][team][first_tile] = squares[0];
-        sh.squares[side][team][first_tile + 1] = squares[1];
+      if (at.lane == 0) {
+        sh.squares[side][at.team][at.first_tile] = squares[0];
+        sh.squares[side][at.team][at.first_tile + 1] = squares[1];
       }
-      barrier_of(1 + team, Team::threads);
+      barrier_of(1 + at.team, Team::threads);
 #pragma unroll
       for (int i = 0; i < G::tiles; ++i)
-        squares[i] = sh.squares[side][team][i];
+        squares[i] = sh.squares[side][at.team][i];
     }
-    if (late.kv_slot < 0) continue;
-    finish_two_tiles<G, CacheRows>(p, x, squares, weight, late, first_tile, lane);
+    if (late.kv_slot < 0) return;
+    finish_two_tiles<G, CacheRows>(p, x, squares, weight, late, at.first_tile, at.lane);
   }
+
+  const FoldParams& p;
+  CsaShared<G>& sh;
+  const CsaPlace<G> at;
+  const std::uint32_t tiles;
+  const std::uint32_t ape;
+  const CsaCopies<G, S, P, PageRows> copies;
+  const Bias bias;
+  const bool finishes;
+
+  WindowList list;
+  PlanEntry next;          ///< the window after this one
+  CsaPages pages{};        ///< of the window asked for last
+  bool first_window;       ///< of its request: there is no group before
+  int fresh;               ///< rows of this step in this window
+  std::uint32_t side = 0;  ///< of what two windows have in turn
+};
+
+/// Folds the windows that are block `block`'s of p.shares.blocks.
+template <class G, class S, class P, int PageRows, int CacheRows, bool Fast>
+__device__ __forceinline__ void fold_groups(const FoldParams& p, int block, uint4* dynamic,
+                                            CsaShared<G>& sh) {
+  CsaWarp<G, S, P, PageRows, CacheRows, Fast>(p, dynamic, sh).run(block, dynamic);
 }
 
 template <class G, class S, class P, int PageRows, int CacheRows, bool Fast>
