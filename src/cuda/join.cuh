@@ -90,4 +90,48 @@ struct SpanSums {
   }
 };
 
+/// Joins the span that a warp has just folded, its i-th, to those before it, as neighbours meet.
+/// After the last one, `span` is all of them; before, what is left waits, and `span` is empty.
+/// \p before_wait: called before anything is written to the part's place.
+template <bool HeldInMemory, class Waiting, class Before>
+__device__ __forceinline__ void join_as_they_come(int i, bool last, Waiting& waiting, int place,
+                                                  int lane, Sums& span, Scales& n, Sums& held,
+                                                  Scales& m, Before before_wait) {
+  const auto join_before = [&](int where) {
+    Scales before_scales;
+    Sums before = waiting.get(where, lane, before_scales);
+    join(before, before_scales, span, n);
+    span = before;
+    n = before_scales;
+  };
+  if ((i & 1) == 0) {
+    if constexpr (HeldInMemory) {
+      waiting.put(place + 2, lane, span, n);
+    } else {
+      held = span;
+      m = n;
+    }
+  } else {
+    if constexpr (HeldInMemory) {
+      join_before(place + 2);
+    } else {
+      join(held, m, span, n);
+      span = held;
+      n = m;
+    }
+    if ((i & 2) != 0) {
+      join_before(place);
+      if ((i & 4) != 0) join_before(place + 1);
+    }
+    if (!last) {
+      before_wait();
+      waiting.put(place + (i >> 1 & 1), lane, span, n);
+    }
+  }
+  if (!last) {
+    span = {};
+    n = {};
+  }
+}
+
 }  // namespace pleat::cuda
