@@ -5,6 +5,7 @@
 #include "api/arguments.hpp"
 #include "api/claims.hpp"
 #include "api/overlap.hpp"
+#include "api/plan_layout.hpp"
 #include "api/refuse.hpp"
 #include "api/state_check.hpp"
 #include "api/tokens.hpp"
@@ -21,7 +22,7 @@ namespace {
 bool needs_runs(Op op, const Call& call) {
   if (op == Op::plan || op == Op::step) return true;
   if (call.plan.data != nullptr && call.batch.token_to_req.given()) return true;
-  return op == Op::save_state && selects_rows(call);
+  return op == Op::save_state && lists_saves(call);
 }
 
 Status check_touching(const Batch& batch) {

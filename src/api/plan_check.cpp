@@ -133,7 +133,7 @@ Status check_plan_contents(Op op, const Call& call) {
   const Lists want = lists_of(call);
   if (Status s = check_closing(call, *plan.header, plan.entries, want.closing); !s.ok()) return s;
   if (!selects_state(op)) return {};
-  if (selects_rows(call)) return check_saves(*plan.header, plan.saves, want.saves);
+  if (lists_saves(call)) return check_saves(*plan.header, plan.saves, want.saves);
   if (plan.header->saves == kEveryLiveToken) return {};
   return refusal(StatusCode::out_of_range, "plan", "no list of tokens whose state is written",
                  fmt::to_string(plan.header->saves));

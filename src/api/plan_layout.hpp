@@ -45,6 +45,11 @@ PLEAT_HD constexpr std::int64_t plan_entries_bytes(std::int64_t capacity) {
   return (capacity * 16 + 63) / 64 * 64;
 }
 
+/// Whether a step writes the state rows of only some live tokens, so that a plan lists them.
+inline bool lists_saves(const Call& call) {
+  return call.write.policy == StatePolicy::tail || call.state.layout == StateLayout::ring;
+}
+
 /// What a plan says of the call that it is made from; nothing is counted yet.
 inline PlanHeader plan_header(const Call& call) {
   PlanHeader h{};

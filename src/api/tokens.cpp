@@ -29,10 +29,6 @@ std::string token_of(Arg arg, std::int64_t token) {
   return fmt::format("{}[{}]", rule_of(arg).name, token);
 }
 
-bool selects_rows(const Call& call) {
-  return call.write.policy == StatePolicy::tail || call.state.layout == StateLayout::ring;
-}
-
 std::int64_t first_written(const Call& call, std::int64_t length) {
   const Geometry& g = call.compressor.geometry;
   std::int64_t first = 0;

@@ -47,9 +47,6 @@ void for_each_run(const Batch& batch, const Body& body) {
   }
 }
 
-/// Whether an op's step writes the state rows of only some live tokens, so that a plan lists them.
-bool selects_rows(const Call& call);
-
 /// The first position whose state row is written, of a request with `length` tokens after the step.
 std::int64_t first_written(const Call& call, std::int64_t length);
 

@@ -77,11 +77,6 @@ std::int32_t list_saves(const Tokens& tokens, const Call& call, std::int32_t* sa
   return n;
 }
 
-/// Whether only some live tokens' rows are written, so that a plan lists them.
-bool lists_saves(const Call& call) {
-  return call.write.policy == StatePolicy::tail || call.state.layout == StateLayout::ring;
-}
-
 }  // namespace
 
 void build_plan(const Call& call, const PlanPointers& out) {

@@ -20,8 +20,7 @@ std::int64_t tokens_of(const Call& call) {
 void make_plan(const Call& call) {
   const Geometry& g = call.compressor.geometry;
   const PlanPointers out = plan_pointers(call.plan.data, call.plan.capacity);
-  const bool listed =
-      call.write.policy == StatePolicy::tail || call.state.layout == StateLayout::ring;
+  const bool listed = lists_saves(call);
   PlanHeader h = plan_header(call);
   for (std::int32_t t = 0; t < h.tokens; ++t) {
     if (listed && is_saved(call, t)) out.saves[h.saves++] = t;
