@@ -140,11 +140,11 @@ nlohmann::json options_json(const ReplayTitle& title) {
           {"backend", pleat::name(o.exec.backend)},
           {"simd", pleat::name(o.exec.simd)},
           {"threads", o.exec.threads},
-          {"variant", o.exec.variant == Variant::fast ? "fast" : "exact"},
+          {"variant", pleat::name(o.exec.variant)},
           {"checked", o.exec.checked},
           {"projection", name(o.projection)},
           {"state", name(o.state)},
-          {"state_policy", o.policy == StatePolicy::all ? "all" : "tail"},
+          {"state_policy", pleat::name(o.policy)},
           {"token_budget", o.schedule.token_budget},
           {"max_running", o.schedule.max_running},
           {"drafts", o.schedule.drafts},
@@ -179,8 +179,8 @@ std::string replay_table(const ReplayTitle& title, const ReplayReport& r, bool c
   Table table(colour);
   table.line("trace", "{} ({}), {} requests", title.trace, title.format, grouped(r.requests));
   table.line("run", "{}, recipe {}, projections {}, state {} ({}), backend {}", name(o.op),
-             pleat::name(o.recipe), name(o.projection), name(o.state),
-             o.policy == StatePolicy::all ? "all" : "tail", pleat::name(o.exec.backend));
+             pleat::name(o.recipe), name(o.projection), name(o.state), pleat::name(o.policy),
+             pleat::name(o.exec.backend));
   table.line("machine", "{}", r.machine);
   if (r.interrupted) {
     table.line("", "INTERRUPTED after {} of {} requests; what follows is up to there",

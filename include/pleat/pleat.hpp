@@ -219,6 +219,10 @@ const char* name(Op op);
 const char* name(Recipe r);
 const char* name(RowFormat f);
 const char* name(SimdTarget t);
+const char* name(StateLayout l);
+const char* name(StatePolicy p);
+const char* name(Variant v);
+const char* name(Chain c);
 const char* name(StatusCode c);
 const char* version();
 

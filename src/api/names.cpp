@@ -84,6 +84,48 @@ const char* name(SimdTarget t) {
   return "unknown";
 }
 
+const char* name(StateLayout l) {
+  switch (l) {
+    case StateLayout::paged:
+      return "paged";
+    case StateLayout::ring:
+      return "ring";
+  }
+  return "unknown";
+}
+
+const char* name(StatePolicy p) {
+  switch (p) {
+    case StatePolicy::all:
+      return "all";
+    case StatePolicy::tail:
+      return "tail";
+  }
+  return "unknown";
+}
+
+const char* name(Variant v) {
+  switch (v) {
+    case Variant::exact:
+      return "exact";
+    case Variant::fast:
+      return "fast";
+  }
+  return "unknown";
+}
+
+const char* name(Chain c) {
+  switch (c) {
+    case Chain::none:
+      return "none";
+    case Chain::late:
+      return "late";
+    case Chain::early:
+      return "early";
+  }
+  return "unknown";
+}
+
 const char* name(StatusCode c) {
   switch (c) {
     case StatusCode::ok:

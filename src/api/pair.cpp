@@ -49,13 +49,6 @@ Status check_pointer(std::string_view argument, const void* expected, const void
                  "what lies at ");
 }
 
-std::string_view name_of(StatePolicy p) {
-  return p == StatePolicy::tail ? "tail" : "all";
-}
-std::string_view name_of(StateLayout l) {
-  return l == StateLayout::ring ? "ring" : "paged";
-}
-
 /// One launch reads these once, for both.
 Status check_shared_array(Arg arg, const Call& main, const Call& indexer) {
   const TensorView& a = view_of(main, arg);
@@ -68,14 +61,16 @@ Status check_shared_array(Arg arg, const Call& main, const Call& indexer) {
 Status check_same_step(const Call& main, const Call& indexer) {
   if (Status s = check_shared_array(Arg::positions, main, indexer); !s.ok()) return s;
   if (Status s = check_shared_array(Arg::token_to_req, main, indexer); !s.ok()) return s;
-  if (Status s = as_main("write.policy", name_of(main.write.policy), name_of(indexer.write.policy));
+  if (Status s = as_main<std::string_view>("write.policy", name(main.write.policy),
+                                           name(indexer.write.policy));
       !s.ok()) {
     return s;
   }
   if (Status s = as_main("write.rollback", main.write.rollback, indexer.write.rollback); !s.ok()) {
     return s;
   }
-  if (Status s = as_main("state.layout", name_of(main.state.layout), name_of(indexer.state.layout));
+  if (Status s = as_main<std::string_view>("state.layout", name(main.state.layout),
+                                           name(indexer.state.layout));
       !s.ok()) {
     return s;
   }

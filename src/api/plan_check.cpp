@@ -23,16 +23,11 @@ Status differs(std::string_view field, const T& expected, const T& got) {
                  fmt::to_string(got));
 }
 
-/// What a plan's memory says may be any number.
-std::string policy_name(std::int32_t policy) {
-  if (policy == static_cast<std::int32_t>(StatePolicy::all)) return "all";
-  if (policy == static_cast<std::int32_t>(StatePolicy::tail)) return "tail";
-  return fmt::to_string(policy);
-}
-std::string layout_name(std::int32_t layout) {
-  if (layout == static_cast<std::int32_t>(StateLayout::paged)) return "paged";
-  if (layout == static_cast<std::int32_t>(StateLayout::ring)) return "ring";
-  return fmt::to_string(layout);
+/// The name of what a plan's memory says, which may be any number.
+template <class Enum>
+std::string name_in_plan(std::int32_t value, Enum last) {
+  const bool known = value >= 0 && value <= static_cast<std::int32_t>(last);
+  return known ? name(static_cast<Enum>(value)) : fmt::to_string(value);
 }
 
 /// The lists, made anew. A request's tokens stand together, so its run says all.
@@ -114,12 +109,14 @@ Status check_plan_header(Op op, const Call& call) {
   if (h.ratio != g.ratio) return differs("ratio", g.ratio, h.ratio);
   if (h.window != g.window()) return differs("window", g.window(), h.window);
   if (!selects_state(op)) return {};
-  const auto policy = static_cast<std::int32_t>(call.write.policy);
-  const auto layout = static_cast<std::int32_t>(call.state.layout);
-  if (h.policy != policy)
-    return differs("state policy", policy_name(policy), policy_name(h.policy));
-  if (h.layout != layout)
-    return differs("state layout", layout_name(layout), layout_name(h.layout));
+  const std::string policy = name_in_plan(h.policy, StatePolicy::tail);
+  if (policy != name(call.write.policy)) {
+    return differs("state policy", std::string(name(call.write.policy)), policy);
+  }
+  const std::string layout = name_in_plan(h.layout, StateLayout::ring);
+  if (layout != name(call.state.layout)) {
+    return differs("state layout", std::string(name(call.state.layout)), layout);
+  }
   if (call.write.policy == StatePolicy::tail && h.rollback != call.write.rollback) {
     return differs("rollback", call.write.rollback, h.rollback);
   }

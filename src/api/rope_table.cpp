@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <pleat/pleat.hpp>
 
+#include "api/enum_check.hpp"
 #include "api/extent.hpp"
 #include "api/guarded.hpp"
 #include "api/names.hpp"
@@ -45,10 +46,7 @@ std::vector<float> frequencies(std::int32_t rope_dim) {
 }
 
 Status check_table(Recipe recipe, const TensorView& table) {
-  const auto code = static_cast<std::int32_t>(recipe);
-  if (code < 0 || code > static_cast<std::int32_t>(Recipe::sglang)) {
-    return api::invalid("recipe", "a value from 0 to 3", code);
-  }
+  if (Status s = api::check_enum("recipe", recipe, Recipe::sglang); !s.ok()) return s;
   if (table.dtype != DType::f32) {
     return api::invalid("table", "dtype f32", api::dtype_name(table.dtype));
   }

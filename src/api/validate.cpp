@@ -3,6 +3,7 @@
 #include "api/validate.hpp"
 
 #include "api/arguments.hpp"
+#include "api/enum_check.hpp"
 #include "api/names.hpp"
 #include "api/overlap.hpp"
 #include "api/refuse.hpp"
@@ -19,15 +20,6 @@ namespace {
 
 constexpr std::uintptr_t kPlanAlignment = 64;
 
-/// For enums that come from outside, as plain integers through the C ABI.
-template <class Enum>
-Status check_enum(std::string_view argument, Enum value, Enum last) {
-  const auto v = static_cast<std::int32_t>(value);
-  const auto n = static_cast<std::int32_t>(last);
-  if (v >= 0 && v <= n) return {};
-  return invalid(argument, fmt::format("a value from 0 to {}", n), v);
-}
-
 Status check_exec(const Exec& exec) {
   if (Status s = check_enum("exec.backend", exec.backend, Backend::cuda); !s.ok()) return s;
   if (Status s = check_enum("exec.simd", exec.simd, SimdTarget::avx512); !s.ok()) return s;
@@ -36,7 +28,7 @@ Status check_exec(const Exec& exec) {
   if (exec.threads < 0) return invalid("exec.threads", "at least 0", exec.threads);
   if (exec.variant == Variant::fast && exec.backend != Backend::cuda) {
     return refusal(StatusCode::unsupported, "exec.variant",
-                   fmt::format("exact on backend {}", name(exec.backend)), "fast");
+                   fmt::format("exact on backend {}", name(exec.backend)), name(exec.variant));
   }
   return {};
 }

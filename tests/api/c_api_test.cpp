@@ -279,14 +279,16 @@ TEST(CApi, FlagsAreZeroOrOne) {
   expect(clean, exec, "exec.checked: expected 0 or 1, got 3");
   exec = reference_exec();
   exec.chain = 4;
-  expect(clean, exec, "exec.chain: expected a value from 0 to 2, got 4");
+  expect(clean, exec, "exec.chain: expected none, late or early (0 to 2), got 4");
 }
 
 TEST(CApi, UnknownOpsAreRefused) {
   ApiCall good;
   const pleat_call call = c_call_of(good.call);
   EXPECT_EQ(pleat_run(6, &call, nullptr), PLEAT_INVALID_ARGUMENT);
-  EXPECT_STREQ(pleat_last_error(), "op: expected a value from 0 to 5, got 6");
+  EXPECT_STREQ(pleat_last_error(),
+               "op: expected plan, save_state, compress, norm_rope_store, compress_store or step "
+               "(0 to 5), got 6");
   EXPECT_EQ(pleat_run(-1, &call, nullptr), PLEAT_INVALID_ARGUMENT);
 }
 

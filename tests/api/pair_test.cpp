@@ -81,7 +81,7 @@ TEST_P(RefusedPair, ByNameAndNothingIsWritten) {
 const PairRefusal kPairs[] = {
     // How it is run belongs to neither call.
     {"backend", SPOIL_PAIR(e.backend = static_cast<Backend>(3)),
-     "exec.backend: expected a value from 0 to 2, got 3"},
+     "exec.backend: expected cpu, reference or cuda (0 to 2), got 3"},
     {"threads", SPOIL_PAIR(e.threads = -1), "exec.threads: expected at least 0, got -1"},
     // Each call as step would refuse it.
     {"main_geometry", SPOIL_PAIR(m.compressor.geometry = Hca::value),
@@ -91,7 +91,7 @@ const PairRefusal kPairs[] = {
     {"indexer_geometry", SPOIL_PAIR(i.compressor.geometry = Csa::value),
      "indexer.compressor.geometry: expected indexer, got csa"},
     {"main_recipe", SPOIL_PAIR(m.compressor.recipe = static_cast<Recipe>(9)),
-     "main.compressor.recipe: expected a value from 0 to 3, got 9"},
+     "main.compressor.recipe: expected deepseek, vllm, vllm_triton or sglang (0 to 3), got 9"},
     {"indexer_row_format", SPOIL_PAIR(i.compressor.row_format = RowFormat::fp8_mla),
      "indexer.compressor.row_format: expected a format that holds rows of indexer, got fp8_mla"},
     {"main_state", SPOIL_PAIR(m.state.pages.shape[2] = 512),

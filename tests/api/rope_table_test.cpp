@@ -93,7 +93,8 @@ TEST(RopeTable, RefusesByName) {
     EXPECT_EQ(s.message(), words);
     EXPECT_EQ(table, std::vector<float>(table.size(), 1.0F));
   };
-  expect(static_cast<Recipe>(4), good, "recipe: expected a value from 0 to 3, got 4");
+  expect(static_cast<Recipe>(4), good,
+         "recipe: expected deepseek, vllm, vllm_triton or sglang (0 to 3), got 4");
   TensorView v = good;
   v.dtype = DType::bf16;
   expect(Recipe::vllm, v, "table: expected dtype f32, got bf16");

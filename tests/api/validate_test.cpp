@@ -27,15 +27,16 @@ const Refusal kValues[] = {
     {"recipe_unknown",
      Op::step,
      SPOIL(c.compressor.recipe = static_cast<Recipe>(4)),
-     {"compressor.recipe: expected a value from 0 to 3, got 4"}},
+     {"compressor.recipe: expected deepseek, vllm, vllm_triton or sglang (0 to 3), got 4"}},
     {"recipe_negative",
      Op::plan,
      SPOIL(c.compressor.recipe = static_cast<Recipe>(-1)),
-     {"compressor.recipe: expected a value from 0 to 3, got -1"}},
+     {"compressor.recipe: expected deepseek, vllm, vllm_triton or sglang (0 to 3), got -1"}},
     {"row_format_unknown",
      Op::step,
      SPOIL(c.compressor.row_format = static_cast<RowFormat>(5)),
-     {"compressor.row_format: expected a value from 0 to 4, got 5"}},
+     {"compressor.row_format: expected fp8_mla, bf16, fp8_tensor, index_fp8 or index_mxfp4 (0 to "
+      "4), got 5"}},
     {"row_format_does_not_fit",
      Op::step,
      SPOIL(c.compressor.row_format = RowFormat::index_fp8),
@@ -81,11 +82,11 @@ const Refusal kValues[] = {
     {"state_layout_unknown",
      Op::step,
      SPOIL(c.state.layout = static_cast<StateLayout>(2)),
-     {"state.layout: expected a value from 0 to 1, got 2"}},
+     {"state.layout: expected paged or ring (0 to 1), got 2"}},
     {"policy_unknown",
      Op::save_state,
      SPOIL(c.write.policy = static_cast<StatePolicy>(9)),
-     {"write.policy: expected a value from 0 to 1, got 9"}},
+     {"write.policy: expected all or tail (0 to 1), got 9"}},
     {"rollback_negative",
      Op::step,
      SPOIL(c.write.rollback = -1),
@@ -136,19 +137,19 @@ const Refusal kValues[] = {
     {"backend_unknown",
      Op::step,
      SPOIL(e.backend = static_cast<Backend>(3)),
-     {"exec.backend: expected a value from 0 to 2, got 3"}},
+     {"exec.backend: expected cpu, reference or cuda (0 to 2), got 3"}},
     {"simd_unknown",
      Op::step,
      SPOIL(e.simd = static_cast<SimdTarget>(-7)),
-     {"exec.simd: expected a value from 0 to 4, got -7"}},
+     {"exec.simd: expected best, scalar, neon, avx2 or avx512 (0 to 4), got -7"}},
     {"variant_unknown",
      Op::step,
      SPOIL(e.variant = static_cast<Variant>(2)),
-     {"exec.variant: expected a value from 0 to 1, got 2"}},
+     {"exec.variant: expected exact or fast (0 to 1), got 2"}},
     {"chain_unknown",
      Op::step,
      SPOIL(e.chain = static_cast<Chain>(3)),
-     {"exec.chain: expected a value from 0 to 2, got 3"}},
+     {"exec.chain: expected none, late or early (0 to 2), got 3"}},
     {"threads_negative",
      Op::step,
      SPOIL(e.threads = -2),
@@ -171,7 +172,9 @@ TEST(Validate, UnknownOp) {
   ApiCall good;
   const Status s = run(static_cast<Op>(6), good.call, {});
   EXPECT_EQ(s.code(), StatusCode::invalid_argument);
-  EXPECT_EQ(s.message(), "op: expected a value from 0 to 5, got 6");
+  EXPECT_EQ(s.message(),
+            "op: expected plan, save_state, compress, norm_rope_store, compress_store or step (0 "
+            "to 5), got 6");
 }
 
 /// Takes each view away in turn: an op must refuse exactly those that its row of the table names.
