@@ -5,6 +5,7 @@
 #include <cuda_runtime.h>
 #include <fmt/core.h>
 
+#include "api/names.hpp"
 #include "cuda/checked.hpp"
 #include "cuda/launch.cuh"
 #include "cuda/params.hpp"
@@ -111,8 +112,7 @@ cudaError_t launch(Op op, const Call& call, const Exec& exec, const DeviceTraits
   const auto [p, t] = prepare(op, call, exec, device);
   switch (op) {
     case Op::plan:
-      return launch_plan(p, call.plan, plan_header(call), call.compressor.geometry, device.clusters,
-                         t.chained, stream);
+      return launch_plan(p, call, device.clusters, t.chained, stream);
     case Op::save_state:
       return launch_rows_saved(p, t, call, stream);
     case Op::norm_rope_store:
@@ -177,21 +177,20 @@ std::string describe(Op op, const Call& call, const Exec& exec) {
   if (!device.usable) return "cuda: no usable device";
   if (op == Op::plan || op == Op::save_state) return fmt::format("cuda/{}", name(op));
   const FoldTuning t = tune(op, call, exec, device.traits);
-  const Geometry& g = call.compressor.geometry;
-  const char* family = g == Hca::value ? "hca" : g == Csa::value ? "csa" : "indexer";
   const char* why = why_not_special(op, call);
   const std::string blocks =
       t.cluster == 1
           ? "no cluster"
           : fmt::format("{} of {}", op == Op::compress ? "groups" : "clusters", t.cluster);
-  return fmt::format("cuda/{}-{}, {}{}, {}{}{}", family, t.special ? "special" : "generic", blocks,
-                     t.alone ? ", a block a multiprocessor" : "", t.fast ? "fast" : "exact",
+  return fmt::format("cuda/{}-{}, {}{}, {}{}{}", api::geometry_name(call.compressor.geometry),
+                     t.special ? "special" : "generic", blocks,
+                     t.alone ? ", a block a multiprocessor" : "", name(exec.variant),
                      why != nullptr ? ": " : "", why != nullptr ? why : "");
 }
 
 std::string describe_pair(const Call& main, const Call& indexer, const Exec& exec) {
   if (!current_device().usable) return "cuda: no usable device";
-  const char* exactness = exec.variant == Variant::fast ? "fast" : "exact";
+  const char* exactness = name(exec.variant);
   if (const char* why = why_two_launches(main, indexer); why != nullptr) {
     return fmt::format("{}; {}; two launches: {}", cuda::describe(Op::step, main, exec),
                        cuda::describe(Op::step, indexer, exec), why);

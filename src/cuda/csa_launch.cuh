@@ -7,8 +7,8 @@
 
 namespace pleat::cuda {
 
-inline constexpr int kCsaPageRows = 4;    ///< state pages of the special layout
-inline constexpr int kCsaCacheRows = 64;  ///< rows of a cache page of 256 tokens
+inline constexpr int kCsaPageRows = 4;  ///< state pages of the special layout
+inline constexpr int kCsaCacheRows = kCachePageTokens / Csa::ratio;
 
 /// Dynamic shared memory of a launch.
 constexpr int csa_shared(bool biased, bool planned) {

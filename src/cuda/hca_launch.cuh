@@ -11,8 +11,8 @@
 
 namespace pleat::cuda {
 
-inline constexpr int kHcaPageRows = 8;   ///< state pages of the special layout
-inline constexpr int kHcaCacheRows = 2;  ///< rows of a cache page of 256 tokens
+inline constexpr int kHcaPageRows = 8;  ///< state pages of the special layout
+inline constexpr int kHcaCacheRows = kCachePageTokens / Hca::ratio;
 
 /// What the first launch of a kernel finds out about a device: how much dynamic shared memory a
 /// block may have, and how many windows run at once without and with a position bias, by clusters

@@ -11,16 +11,26 @@
 
 namespace pleat::cuda {
 
+inline constexpr int kCachePageTokens = 256;  ///< what a cache page of the special layout covers
+
 /// How a fold is spread over the GPU; chosen by tuning.hpp, measured by the benchmark.
 struct FoldTuning {
   int cluster = 1;       ///< blocks that share a window (HCA: 1, 2 or 8)
   FoldShares shares;     ///< its blocks are a multiple of cluster
   int save_blocks = 0;   ///< as are these
   bool alone = false;    ///< HCA, clusters of 2: a block a multiprocessor
-  bool special = false;  ///< state pages of one group, cache pages of 256 tokens
+  bool special = false;  ///< state pages of one group, cache pages of kCachePageTokens
   bool fast = false;     ///< the hardware's approximate exp2
   bool chained = false;  ///< programmatic dependent launch
 };
+
+/// f of a value of the geometry's type. The backend has checked that it is one of the three.
+template <class F>
+cudaError_t with_geometry(const Geometry& g, const F& f) {
+  if (g == Hca::value) return f(Hca{});
+  if (g == Csa::value) return f(Csa{});
+  return f(Indexer{});
+}
 
 struct Types {
   bool state_bf16 = false;
@@ -132,8 +142,8 @@ cudaError_t launch_store(const FoldParams& p, const FoldTuning& t, const Geometr
                          cudaStream_t stream);
 cudaError_t launch_save(const FoldParams& p, const FoldTuning& t, const Types& types,
                         const Geometry& g, cudaStream_t stream);
-/// \p values: the header but for its counts. \p clusters: the device has them (sm_90 up).
-cudaError_t launch_plan(const FoldParams& p, const PlanView& view, const PlanHeader& values,
-                        const Geometry& g, bool clusters, bool chained, cudaStream_t stream);
+/// \p clusters: the device has them (sm_90 up).
+cudaError_t launch_plan(const FoldParams& p, const Call& call, bool clusters, bool chained,
+                        cudaStream_t stream);
 
 }  // namespace pleat::cuda

@@ -35,14 +35,13 @@ cudaError_t code_of_device(int* architecture) {
   return cudaSuccess;
 }
 
-cudaError_t launch_plan(const FoldParams& p, const PlanView& view, const PlanHeader& values,
-                        const Geometry& g, bool clusters, bool chained, cudaStream_t stream) {
-  const PlanPointers to = plan_pointers(view.data, view.capacity);
-  const PlanParams out{to.header, to.entries, to.saves, values,
-                       p.policy == StatePolicy::tail || p.ring};
-  if (g == Hca::value) return launch_geometry<Hca>(p, out, clusters, chained, stream);
-  if (g == Csa::value) return launch_geometry<Csa>(p, out, clusters, chained, stream);
-  return launch_geometry<Indexer>(p, out, clusters, chained, stream);
+cudaError_t launch_plan(const FoldParams& p, const Call& call, bool clusters, bool chained,
+                        cudaStream_t stream) {
+  const PlanPointers to = plan_pointers(call.plan.data, call.plan.capacity);
+  const PlanParams out{to.header, to.entries, to.saves, plan_header(call), lists_saves(call)};
+  return with_geometry(call.compressor.geometry, [&](auto geometry) {
+    return launch_geometry<decltype(geometry)>(p, out, clusters, chained, stream);
+  });
 }
 
 }  // namespace pleat::cuda

@@ -32,9 +32,8 @@ cudaError_t launch_rows(const FoldParams& p, const FoldTuning& t, const Types& t
 
 cudaError_t launch_save(const FoldParams& p, const FoldTuning& t, const Types& types,
                         const Geometry& g, cudaStream_t stream) {
-  if (g == Hca::value) return launch_rows<Hca>(p, t, types, stream);
-  if (g == Csa::value) return launch_rows<Csa>(p, t, types, stream);
-  return launch_rows<Indexer>(p, t, types, stream);
+  return with_geometry(
+      g, [&](auto geometry) { return launch_rows<decltype(geometry)>(p, t, types, stream); });
 }
 
 }  // namespace pleat::cuda

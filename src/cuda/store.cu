@@ -8,9 +8,9 @@ namespace pleat::cuda {
 
 namespace {
 
-template <class G, int CacheRows>
+template <class G>
 cudaError_t launch_rows(const FoldParams& p, const FoldTuning& t, cudaStream_t stream) {
-  auto* kernel = t.special ? store_kernel<G, CacheRows> : store_kernel<G, 0>;
+  auto* kernel = t.special ? store_kernel<G, kCachePageTokens / G::ratio> : store_kernel<G, 0>;
   return launch(kernel, t.shares.blocks, kStoreThreads, 1, 0, t.chained, stream, p);
 }
 
@@ -18,9 +18,8 @@ cudaError_t launch_rows(const FoldParams& p, const FoldTuning& t, cudaStream_t s
 
 cudaError_t launch_store(const FoldParams& p, const FoldTuning& t, const Geometry& g,
                          cudaStream_t stream) {
-  if (g == Hca::value) return launch_rows<Hca, 2>(p, t, stream);
-  if (g == Csa::value) return launch_rows<Csa, 64>(p, t, stream);
-  return launch_rows<Indexer, 64>(p, t, stream);
+  return with_geometry(
+      g, [&](auto geometry) { return launch_rows<decltype(geometry)>(p, t, stream); });
 }
 
 }  // namespace pleat::cuda

@@ -137,7 +137,7 @@ const char* why_not_special(Op op, const Call& call) {
       return "projection rows are not packed";
     }
   }
-  if (stores(op) && call.cache.shape[1] != 256 / g.ratio) {
+  if (stores(op) && call.cache.shape[1] != kCachePageTokens / g.ratio) {
     return "cache pages are not of 256 tokens";
   }
   return nullptr;
