@@ -85,7 +85,11 @@ enum pleat_state_layout {
 
 enum pleat_state_policy {
   PLEAT_ALL = 0, /* every token's state row is written (a ring: the last page_rows of a request) */
-  PLEAT_TAIL = 1 /* the rows that a later step may need, `rollback` tokens taken back */
+  /* The rows that a later step may need: with n tokens of a request after this one, positions from
+   * R * floor((n - rollback) / R) on, less R with overlap. So not for pleat_compress and
+   * pleat_compress_store, which read every row of a window from the state and refuse it. To take
+   * back more than `rollback` tokens gives wrong rows, which nothing sees. */
+  PLEAT_TAIL = 1
 };
 
 /* SIMD of the cpu backend; a test may ask for less than the machine has. */
@@ -308,7 +312,8 @@ PLEAT_API int64_t pleat_plan_bytes(int64_t tokens);
 PLEAT_API pleat_status pleat_plan(const pleat_call* call, const pleat_exec* exec);
 /* Writes state rows: [kv | score + ape[p % R]] (recipe sglang: the raw score). */
 PLEAT_API pleat_status pleat_save_state(const pleat_call* call, const pleat_exec* exec);
-/* Pools each closing token's window from the state: compressed[t] = sum softmax(score) * kv. */
+/* Pools each closing token's window from the state: compressed[t] = sum softmax(score) * kv. The
+ * state has every row of it: policy PLEAT_TAIL is refused. */
 PLEAT_API pleat_status pleat_compress(const pleat_call* call, const pleat_exec* exec);
 /* Norm, RoPE, quantise, store: compressed[t] to the cache, for each closing token. */
 PLEAT_API pleat_status pleat_norm_rope_store(const pleat_call* call, const pleat_exec* exec);

@@ -61,7 +61,8 @@ struct StateView {
 enum class StatePolicy : std::int32_t {
   all = 0,   ///< every token's (a ring: the last page_rows of each request)
   tail = 1,  ///< the rows a later step may need: with n the request's length after the step,
-             ///< positions >= R * floor((n - rollback) / R) - (overlap ? R : 0)
+             ///< positions >= R * floor((n - rollback) / R) - (overlap ? R : 0). Not for compress
+             ///< and compress_store, which read every row of a window from the state and refuse it
 };
 
 struct StateWrite {
@@ -156,14 +157,16 @@ std::int64_t plan_bytes(std::int64_t tokens);
 Status plan(const Call& call, const Exec& exec);
 /// Writes state rows: [kv | score + ape[p % R]] (recipe sglang: the raw score).
 Status save_state(const Call& call, const Exec& exec);
-/// Pools each closing token's window from the state: compressed[t] = sum softmax(score) * kv.
+/// Pools each closing token's window from the state: compressed[t] = sum softmax(score) * kv. The
+/// state has every row of it: policy tail is refused.
 Status compress(const Call& call, const Exec& exec);
 /// Norm, RoPE, quantise, store: compressed[t] to the cache, for each closing token.
 Status norm_rope_store(const Call& call, const Exec& exec);
 /// compress and norm_rope_store in one pass; same bytes.
 Status compress_store(const Call& call, const Exec& exec);
 /// save_state and compress_store in one pass, with rows of the current step taken from the
-/// projection; same bytes. A ring may be shorter than the step's chunk.
+/// projection: the cache rows that those two give with policy all, under either policy. A ring may
+/// be shorter than the step's chunk.
 Status step(const Call& call, const Exec& exec);
 
 /// step of a CSA layer and of its indexer in one call (cuda: one launch); the bytes are those of

@@ -116,9 +116,18 @@ Status check_ring(Op op, const Call& call) {
   return {};
 }
 
+/// Policy tail leaves out rows of windows that close within the step, and these ops read them all.
+Status check_pooled_policy(Op op, const Call& call) {
+  if (call.write.policy != StatePolicy::tail) return {};
+  return invalid("write.policy",
+                 fmt::format("all, as {} reads every row of a window from the state", name(op)),
+                 name(call.write.policy));
+}
+
 Status check_state(Op op, const Call& call) {
   if (Status s = check_enum("state.layout", call.state.layout, StateLayout::ring); !s.ok())
     return s;
+  if (op == Op::compress || op == Op::compress_store) return check_pooled_policy(op, call);
   if (!selects_state(op)) return {};
   if (Status s = check_enum("write.policy", call.write.policy, StatePolicy::tail); !s.ok())
     return s;

@@ -100,7 +100,8 @@ TEST(CApi, EachOpGivesTheBytesOfTheCppOne) {
       ApiCall by_name(o);
       ApiCall by_value(o);
       for (ApiCall* c : {&cpp, &by_name, &by_value}) {
-        c->call.write = {StatePolicy::tail, 1};
+        const bool pools = op == PLEAT_OP_COMPRESS || op == PLEAT_OP_COMPRESS_STORE;
+        c->call.write = {pools ? StatePolicy::all : StatePolicy::tail, 1};
         c->call.plan.data = op == 0 ? c->plan_memory() : nullptr;
       }
       const auto before = cpp.outputs();

@@ -160,11 +160,11 @@ TEST(Tail, SaveStateAndStepLeaveTheSameState) {
       shape.single = 0.2;
       shape.padding = 0.2;
       const Schedule schedule = make_schedule(Csa::value, shape, {50, 33, 7, 4});
-      EngineShape split = shape;
-      split.path = EngineShape::Path::fused;  // its rows read state that tail left out: not judged
+      EngineShape save = shape;
+      save.path = EngineShape::Path::save;
       for (const Machine& m : machines()) {
         const Outcome a = run_schedule(l, shape, schedule, m.exec);
-        const Outcome b = run_schedule(l, split, schedule, m.exec);
+        const Outcome b = run_schedule(l, save, schedule, m.exec);
         ASSERT_EQ(judge(l, shape, schedule, a), "") << m.name;
         ASSERT_TRUE(b.status.ok()) << b.status.message();
         ASSERT_EQ(a.state, b.state) << m.name << " ring " << ring << " rollback " << rollback;

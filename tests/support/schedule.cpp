@@ -209,20 +209,6 @@ StepToken garbage_token(const Geometry& g, Random& random, const StepToken* befo
   return t;
 }
 
-std::string to_string(const EngineShape& s) {
-  const char* path = s.path == EngineShape::Path::step    ? "step"
-                     : s.path == EngineShape::Path::fused ? "save_state+compress_store"
-                                                          : "save_state+compress+norm_rope_store";
-  return fmt::format(
-      "engine: {}, {}, policy {} rollback {}, plan {}, state rows {} gap {}, cache rows {} gap {}, "
-      "row gap {}, running {}, max chunk {}, single {}, drafts {}, padding {}, skipped {}, tidy "
-      "{}, seed {}",
-      path, s.layout == StateLayout::ring ? "ring" : "paged",
-      s.write.policy == StatePolicy::tail ? "tail" : "all", s.write.rollback, s.plan, s.state_rows,
-      s.state_gap, s.cache_rows, s.cache_gap, s.row_gap, s.running, s.max_chunk, s.single, s.drafts,
-      s.padding, s.skipped, s.tidy, s.seed);
-}
-
 std::vector<Op> ops_of(EngineShape::Path path) {
   switch (path) {
     case EngineShape::Path::step:
@@ -231,8 +217,24 @@ std::vector<Op> ops_of(EngineShape::Path path) {
       return {Op::save_state, Op::compress_store};
     case EngineShape::Path::split:
       return {Op::save_state, Op::compress, Op::norm_rope_store};
+    case EngineShape::Path::save:
+      return {Op::save_state};
   }
   return {};
+}
+
+std::string to_string(const EngineShape& s) {
+  std::string path;
+  for (const Op op : ops_of(s.path))
+    path += (path.empty() ? "" : "+") + std::string(name(op));
+  return fmt::format(
+      "engine: {}, {}, policy {} rollback {}, plan {}, state rows {} gap {}, cache rows {} gap {}, "
+      "row gap {}, running {}, max chunk {}, single {}, drafts {}, padding {}, skipped {}, tidy "
+      "{}, seed {}",
+      path, s.layout == StateLayout::ring ? "ring" : "paged",
+      s.write.policy == StatePolicy::tail ? "tail" : "all", s.write.rollback, s.plan, s.state_rows,
+      s.state_gap, s.cache_rows, s.cache_gap, s.row_gap, s.running, s.max_chunk, s.single, s.drafts,
+      s.padding, s.skipped, s.tidy, s.seed);
 }
 
 EngineShape random_shape(const Geometry& g, std::uint64_t seed) {

@@ -20,6 +20,7 @@ struct EngineShape {
     step,   ///< step
     fused,  ///< save_state, compress_store
     split,  ///< save_state, compress, norm_rope_store
+    save,   ///< save_state alone: its rows are not to be judged
   };
   Path path = Path::step;
   StateLayout layout = StateLayout::paged;
