@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 namespace pleat::api {
@@ -25,6 +26,14 @@ bool needs_runs(Op op, const Call& call) {
   return op == Op::save_state && lists_saves(call);
 }
 
+/// The token before a run that is another request's.
+std::string other_before(const Batch& batch, std::int64_t run) {
+  std::int64_t t = run - 1;
+  while (indices_of(batch, t).state_slot < 0)
+    --t;
+  return fmt::format("token {} of request {} between them", t, indices_of(batch, t).request);
+}
+
 Status check_touching(const Batch& batch) {
   std::vector<Claim> runs;  // place: the request; owner: where its run begins
   Status fault;
@@ -33,15 +42,16 @@ Status check_touching(const Batch& batch) {
   for_each_live(batch, [&](std::int64_t t, const TokenIndices& now) {
     if (!fault.ok()) return;
     if (last_token >= 0 && now.request == last.request) {
-      if (now.position != last.position + 1) {
+      const std::int64_t further = now.position - last.position;
+      if (t != last_token + 1 && (further == 1 || further == t - last_token)) {
+        fault = refusal(StatusCode::out_of_range, token_of(Arg::state_slots, last_token + 1),
+                        fmt::format("no padding between two tokens of request {}", now.request),
+                        fmt::to_string(indices_of(batch, last_token + 1).state_slot));
+      } else if (further != 1) {
         fault = refusal(
             StatusCode::out_of_range, token_of(Arg::positions, t),
             fmt::format("{}, after token {} of the same request", last.position + 1, last_token),
             fmt::to_string(now.position));
-      } else if (t != last_token + 1) {
-        fault = refusal(StatusCode::out_of_range, token_of(Arg::state_slots, t - 1),
-                        fmt::format("no padding between two tokens of request {}", now.request),
-                        fmt::to_string(indices_of(batch, t - 1).state_slot));
       }
     } else {
       runs.push_back({now.request, t, t});
@@ -56,7 +66,7 @@ Status check_touching(const Batch& batch) {
   return refusal(StatusCode::out_of_range, token_of(Arg::token_to_req, conflict[1].token),
                  fmt::format("the tokens of request {} to stand together, from token {} on",
                              conflict[1].place, conflict[0].token),
-                 "others between them");
+                 other_before(batch, conflict[1].token));
 }
 
 bool stores(const IndexLimits& limits, const TokenIndices& i) {

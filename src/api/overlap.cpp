@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace pleat::api {
@@ -65,6 +66,13 @@ Regions regions_of(Op op, const Call& call, std::string_view prefix) {
   return r;
 }
 
+/// What keeps two paged views in one piece of memory from being one block pool.
+std::string why_no_pool(const TensorView& a, const TensorView& b) {
+  if (a.rank != 3 || b.rank != 3 || common_page_stride(a, b) != 0) return {};
+  return fmt::format(" (one block pool has equal page strides: these are {} and {} bytes)",
+                     a.stride[0] * size_of(a.dtype), b.stride[0] * size_of(b.dtype));
+}
+
 /// Holds the outputs of one call against all that another, or itself, touches.
 Status check_outputs(const Regions& of, const Regions& against) {
   for (std::size_t i = 0; i < of.count; ++i) {
@@ -76,9 +84,9 @@ Status check_outputs(const Regions& of, const Regions& against) {
       if (share_block_pool(out.view, in.view)) continue;
       return invalid(fmt::format("{}{}", of.call, out.name),
                      fmt::format("memory apart from {}{}", against.call, in.name),
-                     fmt::format("bytes {} + {} and {} + {}", fmt::ptr(out.view.data),
+                     fmt::format("bytes {} + {} and {} + {}{}", fmt::ptr(out.view.data),
                                  byte_extent(out.view).value_or(0), fmt::ptr(in.view.data),
-                                 byte_extent(in.view).value_or(0)));
+                                 byte_extent(in.view).value_or(0), why_no_pool(out.view, in.view)));
     }
   }
   return {};

@@ -17,10 +17,13 @@
 namespace pleat::api {
 namespace {
 
+/// What to do about a plan that was never made, or for another batch or padding.
+constexpr auto* kMakeItAnew = "; call plan() with this batch first";
+
 template <class T>
 Status differs(std::string_view field, const T& expected, const T& got) {
   return invalid(fmt::format("plan ({})", field), fmt::format("made for {}", expected),
-                 fmt::to_string(got));
+                 fmt::format("{}{}", got, kMakeItAnew));
 }
 
 /// The name of what a plan's memory says, which may be any number.
@@ -69,17 +72,17 @@ Status check_closing(const Call& call, const PlanHeader& header, const PlanEntry
   if (header.closing != count) {
     return refusal(StatusCode::out_of_range, "plan",
                    fmt::format("{} closing tokens, as the batch has", count),
-                   fmt::to_string(header.closing));
+                   fmt::format("{}{}", header.closing, kMakeItAnew));
   }
   const bool requests = call.batch.token_to_req.given();
   for (std::size_t i = 0; i < want.size(); ++i) {
     if (same(want[i], entries[i], requests)) continue;
     const auto text = [](const PlanEntry& e) {
-      return fmt::format("token {} of request {}, row {}, {} fresh", e.token, e.request, e.row,
-                         e.fresh);
+      return fmt::format("token {} of request {}, row {}, {} window rows of this step", e.token,
+                         e.request, e.row, e.fresh);
     };
     return refusal(StatusCode::out_of_range, fmt::format("plan entry {}", i), text(want[i]),
-                   text(entries[i]));
+                   text(entries[i]) + kMakeItAnew);
   }
   return {};
 }
@@ -90,12 +93,13 @@ Status check_saves(const PlanHeader& header, const std::int32_t* saves,
   if (header.saves != count) {
     return refusal(StatusCode::out_of_range, "plan",
                    fmt::format("{} tokens whose state is written", count),
-                   fmt::to_string(header.saves));
+                   fmt::format("{}{}", header.saves, kMakeItAnew));
   }
   const auto at = std::mismatch(want.begin(), want.end(), saves);
   if (at.first == want.end()) return {};
   return refusal(StatusCode::out_of_range, fmt::format("plan save {}", at.first - want.begin()),
-                 fmt::format("token {}", *at.first), fmt::format("token {}", *at.second));
+                 fmt::format("token {}", *at.first),
+                 fmt::format("token {}{}", *at.second, kMakeItAnew));
 }
 
 }  // namespace
@@ -133,7 +137,7 @@ Status check_plan_contents(Op op, const Call& call) {
   if (lists_saves(call)) return check_saves(*plan.header, plan.saves, want.saves);
   if (plan.header->saves == kEveryLiveToken) return {};
   return refusal(StatusCode::out_of_range, "plan", "no list of tokens whose state is written",
-                 fmt::to_string(plan.header->saves));
+                 fmt::format("{}{}", plan.header->saves, kMakeItAnew));
 }
 
 }  // namespace pleat::api

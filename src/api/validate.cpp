@@ -143,7 +143,9 @@ Status check_plan(Op op, const Call& call) {
   }
   const std::int64_t tokens = call.batch.positions.shape[0];
   if (plan.capacity < tokens || plan.capacity > kMaxTokens) {
-    return invalid("plan.capacity", fmt::format("from {} (T) to {}", tokens, kMaxTokens),
+    return invalid("plan.capacity",
+                   fmt::format("from {} (T) to {}, the tokens that plan_bytes() was given", tokens,
+                               kMaxTokens),
                    plan.capacity);
   }
   const auto address = reinterpret_cast<std::uintptr_t>(plan.data);

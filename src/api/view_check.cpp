@@ -106,7 +106,9 @@ Status check_shape(const ViewRule& rule, const TensorView& view, const Call& cal
 Status check_strides(const ViewRule& rule, const TensorView& view, std::int32_t alignment) {
   const auto last = static_cast<std::size_t>(rule.rank - 1);
   if (view.stride[last] != 1) {
-    return invalid(rule.name, "last stride 1 (elements of a row are contiguous)",
+    return invalid(rule.name,
+                   "last stride 1 (elements of a row are contiguous; TensorView::packed and "
+                   "pleat_packed2 set strides)",
                    view.stride[last]);
   }
   for (std::int32_t i = rule.rank - 2; i >= 0; --i) {

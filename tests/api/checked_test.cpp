@@ -13,6 +13,9 @@
 namespace pleat {
 namespace {
 
+/// What a refusal of a plan says last.
+const std::string kMakeItAnew = "; call plan() with this batch first";
+
 using namespace test;
 
 class RefusedIndex : public testing::TestWithParam<Refusal> {};
@@ -93,7 +96,7 @@ TEST(PlanCheck, HeaderOfAnotherStep) {
     const auto before = good.outputs();
     const Status s = step(c, exec);
     EXPECT_EQ(s.code(), StatusCode::invalid_argument);
-    EXPECT_EQ(s.message(), words);
+    EXPECT_EQ(s.message(), words + kMakeItAnew);
     EXPECT_EQ(good.outputs(), before);
   };
   Call c = good.call;
@@ -135,7 +138,7 @@ TEST(PlanCheck, ContentsOfAnotherStep) {
     const auto before = good.outputs();
     const Status s = step(good.call, checked_reference());
     EXPECT_EQ(s.code(), StatusCode::out_of_range);
-    EXPECT_EQ(s.message(), words);
+    EXPECT_EQ(s.message(), words + kMakeItAnew);
     EXPECT_EQ(good.outputs(), before);
   };
   made.header->closing = 100000;
@@ -143,8 +146,8 @@ TEST(PlanCheck, ContentsOfAnotherStep) {
   made.header->closing = 2;
   made.entries[1].row = 7;
   expect(
-      "plan entry 1: expected token 9 of request 1, row 0, 4 fresh, got token 9 of request 1, row "
-      "7, 4 fresh");
+      "plan entry 1: expected token 9 of request 1, row 0, 4 window rows of this step, got token 9 "
+      "of request 1, row 7, 4 window rows of this step");
   made.entries[1].row = 0;
   const std::int32_t saves = made.header->saves;
   made.header->saves = -5;
@@ -216,12 +219,13 @@ TEST(PlanCheck, FreshRowsAndListsThatPolicyAllHasNot) {
   const PlanPointers made = plan_pointers(good.call.plan.data, good.call.plan.capacity);
   made.entries[1].fresh = 3;
   EXPECT_EQ(step(good.call, checked_reference()).message(),
-            "plan entry 1: expected token 9 of request 1, row 0, 4 fresh, got token 9 of request "
-            "1, row 0, 3 fresh");
+            "plan entry 1: expected token 9 of request 1, row 0, 4 window rows of this step, got "
+            "token 9 of request 1, row 0, 3 window rows of this step" +
+                kMakeItAnew);
   made.entries[1].fresh = 4;
   made.header->saves = 3;
   EXPECT_EQ(step(good.call, checked_reference()).message(),
-            "plan: expected no list of tokens whose state is written, got 3");
+            "plan: expected no list of tokens whose state is written, got 3" + kMakeItAnew);
 }
 
 TEST(PlanCheck, HeaderOnTheCpuBackendToo) {
@@ -231,7 +235,7 @@ TEST(PlanCheck, HeaderOnTheCpuBackendToo) {
   plan_pointers(good.call.plan.data, good.call.plan.capacity).header->ratio = 128;
   const auto before = good.outputs();
   EXPECT_EQ(step(good.call, {Backend::cpu}).message(),
-            "plan (ratio): expected made for 4, got 128");
+            "plan (ratio): expected made for 4, got 128" + kMakeItAnew);
   EXPECT_EQ(good.outputs(), before);
 }
 

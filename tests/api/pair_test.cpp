@@ -221,12 +221,14 @@ TEST(CsaStep, APlanOfAnotherStepIsRefused) {
   const auto before = pair.outputs();
   header.ratio = 128;
   const Status s = csa_step(pair.main(), pair.indexer(), reference());
-  EXPECT_EQ(s.message(), "main.plan (ratio): expected made for 4, got 128");
+  EXPECT_EQ(s.message(),
+            "main.plan (ratio): expected made for 4, got 128; call plan() with this batch first");
   header.ratio = 4;
   EXPECT_EQ(pair.outputs(), before);
   header.closing = 7;
   EXPECT_EQ(csa_step(pair.main(), pair.indexer(), reference(true)).message(),
-            "main.plan: expected 2 closing tokens, as the batch has, got 7");
+            "main.plan: expected 2 closing tokens, as the batch has, got 7; call plan() with this "
+            "batch first");
 }
 
 TEST(CsaStep, DescribeNamesWhatRuns) {

@@ -134,11 +134,13 @@ const Refusal kValues[] = {
     {"plan_too_small",
      Op::plan,
      SPOIL(c.plan.capacity = 11),
-     {"plan.capacity: expected from 12 (T) to 2147483647, got 11"}},
+     {"plan.capacity: expected from 12 (T) to 2147483647, the tokens that plan_bytes() was given, "
+      "got 11"}},
     {"plan_too_large",
      Op::plan,
      SPOIL(c.plan.capacity = kHuge),
-     {"plan.capacity: expected from 12 (T) to 2147483647, got 9223372036854775807"}},
+     {"plan.capacity: expected from 12 (T) to 2147483647, the tokens that plan_bytes() was given, "
+      "got 9223372036854775807"}},
     {"plan_misaligned",
      Op::plan,
      SPOIL(c.plan.data = shifted(c.plan.data, 32)),

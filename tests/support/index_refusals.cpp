@@ -142,8 +142,12 @@ const std::vector<Refusal>& index_refusals() {
        Op::plan,
        SPOIL(narrow(c.batch.token_to_req, 9) = 0),
        {"batch.token_to_req[9]: expected the tokens of request 0 to stand together, from token 0 "
-        "on, "
-        "got others between them"},
+        "on, got token 8 of request 1 between them"},
+       kOut},
+      {"padding_in_place_of_a_token",
+       Op::step,
+       SPOIL(wide(c.batch.state_slots, 7) = -1),
+       {"batch.state_slots[7]: expected no padding between two tokens of request 1, got -1"},
        kOut},
       {"padding_inside_a_request",
        Op::step,
