@@ -26,11 +26,14 @@ install(FILES ${PROJECT_BINARY_DIR}/pleat-config.cmake
               ${PROJECT_BINARY_DIR}/pleat-config-version.cmake DESTINATION ${_pleat_cmake_dir})
 
 set(_pleat_pc_requires "")
-set(_pleat_pc_libs "-lstdc++ -lm -pthread")
-if(PLEAT_HAVE_HIGHWAY)
+set(_pleat_pc_libs "")
+if(PLEAT_STATIC)
+  set(_pleat_pc_libs "-lstdc++ -lm -pthread")
+endif()
+if(PLEAT_STATIC AND PLEAT_HAVE_HIGHWAY)
   set(_pleat_pc_requires libhwy)
 endif()
-if(PLEAT_HAVE_CUDA)
+if(PLEAT_STATIC AND PLEAT_HAVE_CUDA)
   string(APPEND _pleat_pc_libs " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -ldl -lrt")
 endif()
 # How far below the prefix pleat.pc lies is libdir's choice: lib, or, in Debian's /usr,

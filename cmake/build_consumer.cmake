@@ -19,10 +19,13 @@ file(REMOVE_RECURSE ${_scratch})
 string(REPLACE ";" ":" _path "${_prefix};${PREFIX_PATH}")
 set(ENV{CMAKE_PREFIX_PATH} "${_path}")
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${_prefix})
-run(${CMAKE_COMMAND} -S ${CONSUMER} -B ${_scratch}/build -G ${GENERATOR}
-    -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_C_COMPILER=${CC})
-run(${CMAKE_COMMAND} --build ${_scratch}/build)
-run(${CMAKE_CTEST_COMMAND} --test-dir ${_scratch}/build --output-on-failure --no-tests=error)
+foreach(_c_alone IN ITEMS OFF ON)
+  set(_build ${_scratch}/c_alone_${_c_alone})
+  run(${CMAKE_COMMAND} -S ${CONSUMER} -B ${_build} -G ${GENERATOR} -DC_ALONE=${_c_alone}
+      -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_C_COMPILER=${CC})
+  run(${CMAKE_COMMAND} --build ${_build})
+  run(${CMAKE_CTEST_COMMAND} --test-dir ${_build} --output-on-failure --no-tests=error)
+endforeach()
 
 # The same C program by pkg-config alone. The carried libraries of a GPU machine have no .pc files.
 find_program(_pkg_config pkg-config)
@@ -32,7 +35,7 @@ if(NOT _pkg_config OR PREFIX_PATH)
 endif()
 set(ENV{PKG_CONFIG_PATH} ${_prefix}/${LIBDIR}/pkgconfig)
 run(${_pkg_config} --exact-version=${VERSION} pleat)
-execute_process(COMMAND ${_pkg_config} --cflags --libs --static pleat
+execute_process(COMMAND ${_pkg_config} --cflags --libs pleat
                 OUTPUT_VARIABLE _flags OUTPUT_STRIP_TRAILING_WHITESPACE)
 separate_arguments(_flags UNIX_COMMAND "${_flags}")
 run(${CC} -std=c11 ${CONSUMER}/main.c -o ${_scratch}/by_pkg_config ${_flags})
