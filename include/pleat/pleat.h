@@ -259,8 +259,9 @@ static inline pleat_geometry pleat_indexer(void) {
   return pleat_geometry_of(4, 1, 128, 64, 1);
 }
 
-/* Pages of rows, with pages page_stride elements apart. */
-static inline pleat_tensor pleat_paged(void* data, int32_t dtype, int64_t pages, int64_t rows,
+/* Pages of rows, with pages page_stride elements apart. Here and below `data` of an input may be
+ * const: no op writes to one. */
+static inline pleat_tensor pleat_paged(const void* data, int32_t dtype, int64_t pages, int64_t rows,
                                        int64_t row_elements, int64_t page_stride) {
   pleat_tensor t;
   t.data = data;
@@ -276,7 +277,7 @@ static inline pleat_tensor pleat_paged(void* data, int32_t dtype, int64_t pages,
 }
 
 /* Contiguous [n0, n1]. */
-static inline pleat_tensor pleat_packed2(void* data, int32_t dtype, int64_t n0, int64_t n1) {
+static inline pleat_tensor pleat_packed2(const void* data, int32_t dtype, int64_t n0, int64_t n1) {
   pleat_tensor t = pleat_paged(data, dtype, n0, n1, 0, n1);
   t.rank = 2;
   t.stride[1] = 1;
@@ -285,7 +286,7 @@ static inline pleat_tensor pleat_packed2(void* data, int32_t dtype, int64_t n0, 
 }
 
 /* Contiguous [n]. */
-static inline pleat_tensor pleat_packed1(void* data, int32_t dtype, int64_t n) {
+static inline pleat_tensor pleat_packed1(const void* data, int32_t dtype, int64_t n) {
   pleat_tensor t = pleat_packed2(data, dtype, n, 0);
   t.rank = 1;
   t.stride[0] = 1;

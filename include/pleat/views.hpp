@@ -43,17 +43,24 @@ struct TensorView {
 
   [[nodiscard]] constexpr bool given() const { return dtype != DType::none; }
 
-  /// A packed view: the last dimension is contiguous, nothing between rows.
-  static constexpr TensorView packed(void* data, DType dtype, std::int64_t n0) {
-    return {data, dtype, 1, {n0, 0, 0}, {1, 0, 0}};
+  /// A packed view: the last dimension is contiguous, nothing between rows. Here and below `data`
+  /// of an input may be const: no op writes to one.
+  static constexpr TensorView packed(const void* data, DType dtype, std::int64_t n0) {
+    return {const_cast<void*>(data), dtype, 1, {n0, 0, 0}, {1, 0, 0}};
   }
-  static constexpr TensorView packed(void* data, DType dtype, std::int64_t n0, std::int64_t n1) {
-    return {data, dtype, 2, {n0, n1, 0}, {n1, 1, 0}};
+  static constexpr TensorView packed(const void* data, DType dtype, std::int64_t n0,
+                                     std::int64_t n1) {
+    return {const_cast<void*>(data), dtype, 2, {n0, n1, 0}, {n1, 1, 0}};
   }
   /// Pages of rows of elements, with pages `page_stride` elements apart.
-  static constexpr TensorView paged(void* data, DType dtype, std::int64_t pages, std::int64_t rows,
-                                    std::int64_t row_elements, std::int64_t page_stride) {
-    return {data, dtype, 3, {pages, rows, row_elements}, {page_stride, row_elements, 1}};
+  static constexpr TensorView paged(const void* data, DType dtype, std::int64_t pages,
+                                    std::int64_t rows, std::int64_t row_elements,
+                                    std::int64_t page_stride) {
+    return {const_cast<void*>(data),
+            dtype,
+            3,
+            {pages, rows, row_elements},
+            {page_stride, row_elements, 1}};
   }
 };
 
