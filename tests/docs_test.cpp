@@ -124,7 +124,7 @@ std::string snippet_of(const std::string& source, const std::string& name) {
 TEST(Docs, IntegrationShowsCodeThatIsCompiled) {
   const std::string page = text_of("docs/integration.md");
   const std::string engine = text_of("tests/consumer/engine.c");
-  for (const char* name : {"layer", "batch", "step"}) {
+  for (const char* name : {"layer", "batch", "step", "model"}) {
     EXPECT_THAT(page, HasSubstr("```c\n" + snippet_of(engine, name) + "```\n")) << name;
   }
 }

@@ -167,7 +167,8 @@ typedef struct pleat_geometry {
  *
  * ape: only with geometry.ape; save_state takes it with every recipe but sglang. fp8_scale: only
  * with PLEAT_FP8_TENSOR. Outputs may not overlap inputs or each other, except that state_pages and
- * cache may be one block pool (equal page strides in bytes) when the pages in use are disjoint.
+ * cache may be one block pool (equal page strides in bytes) when the pages that this call reads or
+ * writes are disjoint. Whose pages the others are, Pleat does not know.
  *
  * struct_size is the version: a caller built with an older, shorter struct is served with the
  * defaults of what it lacks; a longer one is served when what this library does not know is 0. */
@@ -182,7 +183,9 @@ typedef struct pleat_call {
   pleat_tensor token_to_req; /* i32 [T]: row of the block table; a request's tokens adjoin */
   pleat_tensor state_slots;  /* i64 [T]: page * page_rows + row; < 0: padding, does nothing;
                                 may stand between requests, not inside one's tokens */
-  pleat_tensor kv_slots;     /* i64 [T]: page * page_rows + row; < 0: no row is written */
+  pleat_tensor kv_slots;     /* i64 [T]: page * page_rows + row of the cache row that the token
+                                closes, row floor(p / R) of its request; < 0: none is written. A
+                                token that closes no window may have anything here */
 
   pleat_tensor projection;  /* f32 or bf16 [T, 2S]: kv S, score S */
   pleat_tensor state_pages; /* f32 or bf16 [pages, page_rows, 2S] */
@@ -194,13 +197,15 @@ typedef struct pleat_call {
 
   pleat_tensor ape;       /* f32 [R, S] */
   pleat_tensor norm;      /* f32 or bf16 [D] */
-  pleat_tensor rope;      /* f32 [positions, rope_dim]; see pleat_build_rope_table() */
+  pleat_tensor rope;      /* f32 [positions, rope_dim], arranged as the recipe says; see
+                           * pleat_build_rope_table(). A cache row is rotated by table row
+                           * R * floor(p / R): the first position of the closing token's group */
   pleat_tensor fp8_scale; /* f32 [1], > 0 */
 
   int32_t rollback;      /* draft tokens that a later step may reject; >= 0 */
   int32_t reserved;      /* 0 */
   void* plan;            /* 64-byte aligned, pleat_plan_bytes(plan_capacity) bytes. Optional but for
-                          * pleat_plan(); made from the same batch, geometry and state policy */
+                          * pleat_plan(); made from the same batch, geometry, policy, rollback */
   int64_t plan_capacity; /* tokens the plan has room for; >= T; as when the plan was made */
 } pleat_call;
 
@@ -264,7 +269,7 @@ static inline pleat_geometry pleat_indexer(void) {
 static inline pleat_tensor pleat_paged(const void* data, int32_t dtype, int64_t pages, int64_t rows,
                                        int64_t row_elements, int64_t page_stride) {
   pleat_tensor t;
-  t.data = data;
+  t.data = (void*)data;
   t.dtype = dtype;
   t.rank = 3;
   t.shape[0] = pages;
@@ -302,8 +307,8 @@ PLEAT_API int64_t pleat_plan_bytes(int64_t tokens);
  * Return PLEAT_OK, or why nothing was written. */
 
 /* Makes call->plan: the step's closing tokens in token order, and the tokens whose state is
- * written. One plan serves every layer of a step with the same ratio, overlap, policy, layout and,
- * with a ring, page_rows. T up to 2^20.
+ * written. One plan serves every layer of a step with the same ratio, overlap, policy, rollback,
+ * layout and, with a ring, page_rows, whose padding is the same tokens. T up to 2^20.
  *
  * A plan of another step: cpu and reference always refuse one for another T, ratio or window, and
  * in ops that write state for another policy, layout, (tail) rollback or capacity; one whose lists
@@ -320,8 +325,9 @@ PLEAT_API pleat_status pleat_compress(const pleat_call* call, const pleat_exec* 
 PLEAT_API pleat_status pleat_norm_rope_store(const pleat_call* call, const pleat_exec* exec);
 /* pleat_compress and pleat_norm_rope_store in one pass; same bytes. */
 PLEAT_API pleat_status pleat_compress_store(const pleat_call* call, const pleat_exec* exec);
-/* pleat_save_state and pleat_compress_store in one pass; same bytes. A ring may be shorter than the
- * step's chunk. */
+/* pleat_save_state and pleat_compress_store in one pass, with rows of this step taken from the
+ * projection: the cache rows that those two give with PLEAT_ALL, under either policy. A ring may be
+ * shorter than the step's chunk. */
 PLEAT_API pleat_status pleat_step(const pleat_call* call, const pleat_exec* exec);
 /* pleat_step of a CSA layer and of its indexer in one call (cuda: one launch), with the bytes of
  * the two. `main` has geometry pleat_csa(), `indexer` pleat_indexer(); neither is NULL. Both have
@@ -336,8 +342,9 @@ PLEAT_API pleat_status pleat_run(int32_t op, const pleat_call* call, const pleat
 /* 1 if this build, on this machine, can run the backend; else 0. */
 PLEAT_API int32_t pleat_available(int32_t backend);
 
-/* Names the code that would run the call, as NUL-terminated text in buffer[0, size). Refused, with
- * the size that is needed, when the text does not fit; refused as the op when that would be.
+/* Names the code that would run the call, as NUL-terminated text in buffer[0, size). Refused when
+ * the text does not fit (pleat_last_error() says the size; 256 hold one op's, 512 a pair's), and as
+ * the op when that would be.
  * cuda: a layout that the special kernel does not know is no reason to refuse a call. The generic
  * kernel serves it, slower, with the same bytes; the text says which it is, and why. */
 PLEAT_API pleat_status pleat_describe(int32_t op, const pleat_call* call, const pleat_exec* exec,

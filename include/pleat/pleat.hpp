@@ -40,7 +40,9 @@ struct Batch {
   /// i64 [T]: page * page_rows + row of the token's state row. < 0: the token is padding and does
   /// nothing, whatever its other fields and its projection hold.
   TensorView state_slots;
-  TensorView kv_slots;  ///< i64 [T]: page * page_rows + row in the cache. < 0: no row is written
+  /// i64 [T]: page * page_rows + row of the cache row that the token closes, row floor(p / ratio)
+  /// of its request. < 0: none is written. A token that closes no window may have anything here.
+  TensorView kv_slots;
 };
 
 /// How a position finds its state row. A ring has its last page_rows positions: compress and
@@ -67,21 +69,26 @@ enum class StatePolicy : std::int32_t {
 
 struct StateWrite {
   StatePolicy policy = StatePolicy::all;
-  std::int32_t rollback = 0;  ///< draft tokens that a later step may reject; >= 0
+  /// Tokens that a later step may take back, rejected drafts for instance; >= 0. To take back more
+  /// gives wrong rows, which nothing sees.
+  std::int32_t rollback = 0;
 };
 
 struct Weights {
   /// f32 [R, S]; given when the geometry has APE and the op adds it (save_state and step; with
   /// recipe sglang compress and compress_store instead of save_state).
   TensorView ape;
-  TensorView norm;       ///< f32 or bf16 [D]
-  TensorView rope;       ///< f32 [positions, rope_dim]: cos and sin, arranged as the recipe says
+  TensorView norm;  ///< f32 or bf16 [D]
+  /// f32 [positions, rope_dim]: cos and sin, arranged as the recipe says. A cache row is rotated by
+  /// table row R * floor(p / R): the first position of the closing token's group.
+  TensorView rope;
   TensorView fp8_scale;  ///< f32 [1], > 0; row format fp8_tensor only
 };
 
 /// A plan in memory that the caller owns: the step's closing tokens in token order, and with policy
 /// tail or a ring the tokens whose state is written. One plan serves every layer of a step that has
-/// the same ratio, overlap, policy and state layout. Opaque; see plan().
+/// the same ratio, overlap, policy, rollback, state layout (a ring: page_rows) and padding. Opaque;
+/// see plan().
 ///
 /// A plan of another step: cpu and reference always refuse one for another T, ratio or window, and
 /// in ops that write state for another policy, layout, (tail) rollback or capacity; one whose lists
@@ -104,7 +111,9 @@ struct PlanView {
 ///   compress_store   batch, state, ape (sglang), norm, rope, fp8_scale   cache
 ///   step             batch, projection, state, ape, norm, rope, fp8_scale  state.pages, cache
 ///
-/// Outputs must not overlap inputs, except that step reads and writes state.pages.
+/// Outputs must not overlap inputs or each other, except that step reads and writes state.pages,
+/// and that state.pages and cache may be one block pool (equal page strides in bytes) when the
+/// pages that this call reads or writes are disjoint.
 struct Call {
   Compressor compressor;
   Batch batch;

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: 2026 The Pleat authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Two CSA layers called as an engine would, on the CPU: the code that docs/integration.md shows
- * (tests/docs_test.cpp compares them), and a step that it runs on. */
+ * Layers called as an engine would, on the CPU: the code that docs/integration.md shows
+ * (tests/docs_test.cpp compares them), and the steps that it runs on. */
 #include <pleat/pleat.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +42,8 @@ static pleat_call call_of_layer(const struct layer_memory* m, const struct step_
 /* [/layer] */
 
 /* [batch] */
-/* Once per step and layer: T tokens, padding included. The arrays are shared by all layers. */
+/* Once per step and layer: T tokens, padding included. Layers of one kind share all of these; HCA
+ * and CSA have positions and token_to_req in common, and slots of their own. */
 static void set_batch(pleat_call* call, const struct step_memory* s, int64_t tokens) {
   call->positions = pleat_packed1(s->positions, PLEAT_I64, tokens);
   call->token_to_req = pleat_packed1(s->token_to_req, PLEAT_I32, tokens);
@@ -76,6 +77,25 @@ static pleat_status run_step(pleat_call* calls, const struct step_memory* s, int
 }
 /* [/step] */
 
+struct model_layer {
+  const pleat_call *hca, *csa, *indexer;
+};
+
+/* [model] */
+/* A step of the whole model: two plans, then a call a layer (HCA, or CSA and its indexer). */
+static pleat_status run_model(const struct model_layer* layers, int count,
+                              const pleat_call* any_hca, const pleat_call* any_csa,
+                              const pleat_exec* exec) {
+  pleat_status status = pleat_plan(any_hca, exec); /* all HCA layers' calls name this plan */
+  if (status == PLEAT_OK) status = pleat_plan(any_csa, exec); /* all others' this one */
+  for (int i = 0; i < count && status == PLEAT_OK; ++i) {
+    status = layers[i].hca != NULL ? pleat_step(layers[i].hca, exec)
+                                   : pleat_csa_step(layers[i].csa, layers[i].indexer, exec);
+  }
+  return status;
+}
+/* [/model] */
+
 static void* zeroed(size_t bytes) {
   void* p = aligned_alloc(64, (bytes + 63) / 64 * 64);
   if (p == NULL) exit(3);
@@ -92,6 +112,62 @@ static void fill_batch(const struct step_memory* s) {
     s->state_slots[t] = t < 14 ? s->block_table[r * kBlocks + p / 4] * 4 + p % 4 : -1;
     s->kv_slots[t] = t < 14 && p % 4 == 3 ? r * 2 + p / 4 : -1;
   }
+}
+
+static struct layer_memory new_layer(void) {
+  struct layer_memory m;
+  m.state = zeroed(sizeof(float) * kPages * kPageFloats);
+  m.ape = zeroed(sizeof(float) * 128 * 512);
+  m.norm = zeroed(sizeof(float) * 512);
+  m.cache = zeroed(kCachePage);
+  for (int i = 0; i < 512; ++i)
+    m.norm[i] = 1.0F;
+  return m;
+}
+
+/* The CSA call of a layer as its indexer's: the same batch and plan, the rest its own. */
+static pleat_call as_indexer(pleat_call call, const struct layer_memory* m) {
+  call.geometry = pleat_indexer();
+  call.row_format = PLEAT_INDEX_FP8;
+  call.projection = pleat_packed2(call.projection.data, PLEAT_F32, kTokens, 512);
+  call.state_pages = pleat_paged(m->state, PLEAT_F32, kPages, 4, 512, kPageFloats);
+  call.cache = pleat_paged(m->cache, PLEAT_U8, 1, 64, 132, kCachePage);
+  call.ape = pleat_packed2(m->ape, PLEAT_F32, 4, 256);
+  call.norm = pleat_packed1(m->norm, PLEAT_F32, 128);
+  return call;
+}
+
+/* ... and as that of an HCA layer, whose pages of 8 rows need slots of their own, and a plan. */
+static pleat_call as_hca(pleat_call call, const struct layer_memory* m,
+                         const struct step_memory* s) {
+  int64_t* slots = zeroed(kTokens * sizeof(int64_t));
+  for (int t = 0; t < kTokens; ++t) {
+    const int64_t p = s->positions[t];
+    slots[t] = t < 14 ? s->block_table[s->token_to_req[t] * kBlocks + p / 8] * 8 + p % 8 : -1;
+  }
+  call.geometry = pleat_hca();
+  call.state_slots = pleat_packed1(slots, PLEAT_I64, kTokens);
+  call.projection = pleat_packed2(call.projection.data, PLEAT_F32, kTokens, 1024);
+  call.state_pages = pleat_paged(m->state, PLEAT_F32, kPages, 8, 1024, kPageFloats);
+  call.cache = pleat_paged(m->cache, PLEAT_U8, 1, 2, 584, kCachePage);
+  call.ape = pleat_packed2(m->ape, PLEAT_F32, 128, 512);
+  call.plan = zeroed((size_t)pleat_plan_bytes(kTokens));
+  return call;
+}
+
+/* An HCA layer, and a CSA layer with its indexer. */
+static int model_steps(const pleat_call* csa, const struct step_memory* s, const pleat_exec* exec) {
+  const struct layer_memory of_hca = new_layer();
+  const struct layer_memory of_indexer = new_layer();
+  const pleat_call hca = as_hca(*csa, &of_hca, s);
+  const pleat_call indexer = as_indexer(*csa, &of_indexer);
+  const struct model_layer layers[2] = {{&hca, NULL, NULL}, {NULL, csa, &indexer}};
+  if (run_model(layers, 2, &hca, csa, exec) != PLEAT_OK) {
+    fprintf(stderr, "%s\n", pleat_last_error());
+    return 0;
+  }
+  /* Nobody has 128 tokens yet; of the indexer's rows 0 to 2 are there, row 3 is nobody's. */
+  return of_hca.cache[0] == 0 && of_indexer.cache[2 * 128] != 0 && of_indexer.cache[3 * 128] == 0;
 }
 
 int main(void) {
@@ -114,12 +190,7 @@ int main(void) {
   rope = pleat_packed2(s.rope, PLEAT_F32, kPositions, 64);
   if (pleat_build_rope_table(PLEAT_VLLM, &rope) != PLEAT_OK) return 1;
   for (int layer = 0; layer < kLayers; ++layer) {
-    m[layer].state = zeroed(sizeof(float) * kPages * kPageFloats);
-    m[layer].ape = zeroed(sizeof(float) * 4 * 1024);
-    m[layer].norm = zeroed(sizeof(float) * 512);
-    m[layer].cache = zeroed(kCachePage);
-    for (int i = 0; i < 512; ++i)
-      m[layer].norm[i] = 1.0F;
+    m[layer] = new_layer();
     calls[layer] = call_of_layer(&m[layer], &s);
   }
   exec.checked = 1; /* while integrating: slots, pages and positions are looked at */
@@ -129,6 +200,7 @@ int main(void) {
     const unsigned char* scales = m[layer].cache + 64 * 576;
     if (scales[0] == 0 || scales[8] == 0 || scales[16] == 0 || scales[24] != 0) return 1;
   }
+  if (!model_steps(&calls[1], &s, &exec)) return 1;
   s.state_slots[3] = 1000; /* no such page: refused before anything is written */
   if (run_step(calls, &s, kTokens, &exec) != PLEAT_OUT_OF_RANGE) return 1;
   printf("an engine's step from C\n");
