@@ -142,7 +142,10 @@ LayerOnGpu::LayerOnGpu(const PerfRow& row, Held& held)
   const std::int64_t longest = *std::max_element(b.positions.begin(), b.positions.end()) + 1;
   call_.weights.rope = TensorView::packed(held.keep(random_floats(longest * g.rope_dim, 13)),
                                           DType::f32, longest, g.rope_dim);
-  call_.write = {row.policy, 0};
+  // Ops that pool from the state read all of it, and take no other policy.
+  if (row.op == Op::step || row.op == Op::save_state || row.op == Op::plan) {
+    call_.write = {row.policy, 0};
+  }
   call_.plan = {held.keep(std::make_unique<DeviceMemory>(plan_bytes(row.tokens))), row.tokens};
 }
 

@@ -13,6 +13,7 @@
 
 #include "support/api_call.hpp"
 #include "support/api_pair.hpp"
+#include "support/call_for.hpp"
 
 namespace pleat {
 namespace {
@@ -100,8 +101,8 @@ TEST(CApi, EachOpGivesTheBytesOfTheCppOne) {
       ApiCall by_name(o);
       ApiCall by_value(o);
       for (ApiCall* c : {&cpp, &by_name, &by_value}) {
-        const bool pools = op == PLEAT_OP_COMPRESS || op == PLEAT_OP_COMPRESS_STORE;
-        c->call.write = {pools ? StatePolicy::all : StatePolicy::tail, 1};
+        c->call.write = {StatePolicy::tail, 1};
+        c->call = test::call_for(static_cast<Op>(op), c->call);
         c->call.plan.data = op == 0 ? c->plan_memory() : nullptr;
       }
       const auto before = cpp.outputs();

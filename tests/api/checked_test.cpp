@@ -7,6 +7,7 @@
 
 #include "api/plan_layout.hpp"
 #include "support/api_call.hpp"
+#include "support/call_for.hpp"
 #include "support/index_refusals.hpp"
 #include "support/refusal.hpp"
 
@@ -42,9 +43,7 @@ TEST(Checked, GoodCallsPassWithEveryOpAndPlan) {
         if (planned) good.call.plan.data = good.plan_memory();
         for (int i = planned ? 0 : 1; i < 6; ++i) {
           const auto op = static_cast<Op>(i);
-          Call call = good.call;
-          if (op == Op::compress || op == Op::compress_store) call.write.policy = StatePolicy::all;
-          const Status s = run(op, call, checked_reference());
+          const Status s = run(op, call_for(op, good.call), checked_reference());
           EXPECT_EQ(s.message(), "") << name(op);
         }
       }

@@ -9,6 +9,7 @@
 
 #include "api/plan_layout.hpp"
 #include "support/api_call.hpp"
+#include "support/call_for.hpp"
 #include "support/gpu.hpp"
 #include "support/index_refusals.hpp"
 #include "support/memory.hpp"
@@ -68,6 +69,7 @@ TEST_F(CheckedGpuCalls, GoodOnesPassWithEveryOp) {
           ApiCall got(options);
           for (ApiCall* c : {&want, &got}) {
             if (tail) c->call.write = {StatePolicy::tail, 2};
+            c->call = call_for(static_cast<Op>(op), c->call);
             if (static_cast<Op>(op) == Op::plan) c->call.plan.data = c->plan_memory();
           }
           const MovedCall moved(got.call, device());

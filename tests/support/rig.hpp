@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "support/call_for.hpp"
 #include "support/layer.hpp"
 #include "support/layer_buffers.hpp"
 #include "support/memory.hpp"
@@ -45,7 +46,7 @@ class Rig {
   /// that differs from place to place, so that hardly a stray byte goes unseen.
   void fill(std::uint64_t seed);
 
-  [[nodiscard]] Status run(Op op) { return pleat::run(op, call, exec); }
+  [[nodiscard]] Status run(Op op) { return pleat::run(op, call_for(op, call), exec); }
   /// The ops of the shape's path, the plan first where it has one.
   [[nodiscard]] std::vector<Op> ops() const;
   [[nodiscard]] Status play();
