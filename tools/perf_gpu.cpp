@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/arguments.hpp"
 #include "tools/cuda_handles.hpp"
 #include "tools/error.hpp"
 #include "tools/gpu_kernels.cuh"
@@ -143,9 +144,7 @@ LayerOnGpu::LayerOnGpu(const PerfRow& row, Held& held)
   call_.weights.rope = TensorView::packed(held.keep(random_floats(longest * g.rope_dim, 13)),
                                           DType::f32, longest, g.rope_dim);
   // Ops that pool from the state read all of it, and take no other policy.
-  if (row.op == Op::step || row.op == Op::save_state || row.op == Op::plan) {
-    call_.write = {row.policy, 0};
-  }
+  if (api::selects_state(row.op)) call_.write = {row.policy, 0};
   call_.plan = {held.keep(std::make_unique<DeviceMemory>(plan_bytes(row.tokens))), row.tokens};
 }
 

@@ -231,8 +231,7 @@ std::string to_string(const EngineShape& s) {
       "engine: {}, {}, policy {} rollback {}, plan {}, state rows {} gap {}, cache rows {} gap {}, "
       "row gap {}, running {}, max chunk {}, single {}, drafts {}, padding {}, skipped {}, tidy "
       "{}, seed {}",
-      path, s.layout == StateLayout::ring ? "ring" : "paged",
-      s.write.policy == StatePolicy::tail ? "tail" : "all", s.write.rollback, s.plan, s.state_rows,
+      path, name(s.layout), name(s.write.policy), s.write.rollback, s.plan, s.state_rows,
       s.state_gap, s.cache_rows, s.cache_gap, s.row_gap, s.running, s.max_chunk, s.single, s.drafts,
       s.padding, s.skipped, s.tidy, s.seed);
 }

@@ -116,17 +116,26 @@ TEST(Judge, NoStrayByte) {
   })) << "padding";
 }
 
+/// Where token t's state row lies in the bytes of a case's state.
+struct StateRow {
+  std::int64_t at;
+  std::int64_t bytes;
+};
+StateRow state_row(const Case& c, std::int64_t t) {
+  const std::int64_t slot = c.file.find("state_slots")->as<std::int64_t>()[t];
+  const std::int64_t rows = c.header.state_page_rows;
+  const std::int64_t bytes = c.header.compressor.geometry.row_width() * 4;
+  return {slot / rows * c.file.find("state")->shape[1] * 4 + slot % rows * bytes, bytes};
+}
+
 /// Whether a result may have token t's state row as it was before the step.
 bool may_stay_old(const SmallCase& shape, std::int64_t t) {
   const Case before = make_case(make_small_case(shape), "x.st");
-  const Tensor& old = *before.file.find("state");
-  const std::int64_t slot = before.file.find("state_slots")->as<std::int64_t>()[t];
-  const std::int64_t rows = before.header.state_page_rows;
-  const std::int64_t bytes = before.header.compressor.geometry.row_width() * 4;
-  const std::int64_t at = slot / rows * old.shape[1] * 4 + slot % rows * bytes;
+  const auto* old = before.file.find("state")->bytes.data();
+  const StateRow row = state_row(before, t);
   return judged_ok(shape, [&](TensorFile& f) {
-    std::memcpy(f.find("state")->bytes.data() + at, old.bytes.data() + at,
-                static_cast<std::size_t>(bytes));
+    std::memcpy(f.find("state")->bytes.data() + row.at, old + row.at,
+                static_cast<std::size_t>(row.bytes));
   });
 }
 
@@ -144,13 +153,9 @@ TEST(Judge, StateToTheByteButForRowsThatMayStayOld) {
     return result_of(c);
   }();
   EXPECT_TRUE(judged_ok(tail, kUnchanged));
-  const auto* slots = old.find("state_slots")->as<std::int64_t>();
-  const auto row_of = [](const Tensor& t, std::int64_t slot) {
-    return (slot / 8 * t.shape[1] + slot % 8 * 1024) * 4;
-  };
+  const StateRow fifth = state_row(make_case(make_small_case(tail), "x.st"), 5);
   EXPECT_FALSE(judged_ok(tail, [&](TensorFile& f) {
-    Tensor* t = f.find("state");
-    t->bytes.data()[row_of(*t, slots[5])] ^= 1;  // neither old nor new
+    f.find("state")->bytes.data()[fifth.at] ^= 1;  // neither old nor new
   }));
   EXPECT_FALSE(may_stay_old(tail, 150)) << "must be new";
   EXPECT_NE(std::memcmp(all.find("state")->bytes.data(), old.find("state")->bytes.data(),
