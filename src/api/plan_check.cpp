@@ -113,13 +113,13 @@ Status check_plan_header(Op op, const Call& call) {
   if (h.ratio != g.ratio) return differs("ratio", g.ratio, h.ratio);
   if (h.window != g.window()) return differs("window", g.window(), h.window);
   if (!selects_state(op)) return {};
-  const std::string policy = name_in_plan(h.policy, StatePolicy::tail);
-  if (policy != name(call.write.policy)) {
-    return differs("state policy", std::string(name(call.write.policy)), policy);
+  if (h.policy != static_cast<std::int32_t>(call.write.policy)) {
+    return differs("state policy", std::string(name(call.write.policy)),
+                   name_in_plan(h.policy, StatePolicy::tail));
   }
-  const std::string layout = name_in_plan(h.layout, StateLayout::ring);
-  if (layout != name(call.state.layout)) {
-    return differs("state layout", std::string(name(call.state.layout)), layout);
+  if (h.layout != static_cast<std::int32_t>(call.state.layout)) {
+    return differs("state layout", std::string(name(call.state.layout)),
+                   name_in_plan(h.layout, StateLayout::ring));
   }
   if (call.write.policy == StatePolicy::tail && h.rollback != call.write.rollback) {
     return differs("rollback", call.write.rollback, h.rollback);
