@@ -127,7 +127,7 @@ Status check_pooled_policy(Op op, const Call& call) {
 Status check_state(Op op, const Call& call) {
   if (Status s = check_enum("state.layout", call.state.layout, StateLayout::ring); !s.ok())
     return s;
-  if (op == Op::compress || op == Op::compress_store) return check_pooled_policy(op, call);
+  if (use_of(op, Arg::state_pages, call) == Use::read) return check_pooled_policy(op, call);
   if (!selects_state(op)) return {};
   if (Status s = check_enum("write.policy", call.write.policy, StatePolicy::tail); !s.ok())
     return s;
