@@ -22,7 +22,7 @@ namespace pleat {
 namespace {
 
 struct BackendCalls {
-  bool (*available)();
+  Status (*usable)(const Exec&);  ///< whether this machine can run it as asked
   Status (*run)(Op, const Call&, const Exec&);
   std::string (*describe)(Op, const Call&, const Exec&);
   Status (*run_pair)(const Call& main, const Call& indexer, const Exec&);
@@ -33,14 +33,14 @@ struct BackendCalls {
 constexpr BackendCalls calls_of(Backend backend) {
   switch (backend) {
     case Backend::cpu:
-      return {cpu::available, cpu::run, cpu::describe, cpu::run_pair, cpu::describe_pair, nullptr};
+      return {cpu::usable, cpu::run, cpu::describe, cpu::run_pair, cpu::describe_pair, nullptr};
     case Backend::reference:
-      return {reference::available, reference::run,           reference::describe,
-              reference::run_pair,  reference::describe_pair, nullptr};
+      return {reference::usable,   reference::run,           reference::describe,
+              reference::run_pair, reference::describe_pair, nullptr};
     case Backend::cuda:
 #if PLEAT_HAVE_CUDA
-      return {cuda::available, cuda::run,           cuda::describe,
-              cuda::run_pair,  cuda::describe_pair, nullptr};
+      return {cuda::usable,   cuda::run,           cuda::describe,
+              cuda::run_pair, cuda::describe_pair, nullptr};
 #else
       return {nullptr, nullptr, nullptr, nullptr, nullptr, "this build has no CUDA backend"};
 #endif
@@ -55,12 +55,7 @@ Status admit_backend(const Exec& exec) {
     return api::refusal(StatusCode::unsupported, "exec.backend", "cpu or reference",
                         std::string(name(exec.backend)) + ": " + backend.missing);
   }
-  if (!backend.available()) {
-    return api::refusal(StatusCode::unsupported, "exec.backend", "one that this machine can run",
-                        std::string(name(exec.backend)) + ": no usable device");
-  }
-  if (exec.backend == Backend::cpu) return cpu::check_target(exec.simd);
-  return {};
+  return backend.usable(exec);
 }
 
 /// A valid call that a present backend can take.
@@ -143,7 +138,7 @@ Status csa_step(const Call& main, const Call& indexer, const Exec& exec) {
 
 bool available(Backend backend) {
   const BackendCalls calls = calls_of(backend);
-  return calls.missing == nullptr && calls.available();
+  return calls.missing == nullptr && calls.usable({backend}).ok();
 }
 
 Status describe(Op op, const Call& call, const Exec& exec, std::string* text) {

@@ -21,22 +21,18 @@ Status fault(const std::exception& e) {
 
 }  // namespace
 
-bool available() {
-  return true;
-}
-
-Status check_target(SimdTarget target) {
-  if (kernels_of(target) != nullptr) return {};
+Status usable(const Exec& exec) {
+  if (kernels_of(exec.simd) != nullptr) return {};
   return {StatusCode::unsupported,
           fmt::format("exec.simd: expected best, {} (what this build has and this machine runs), "
                       "got {}",
-                      available_targets(), name(target))};
+                      available_targets(), name(exec.simd))};
 }
 
 Status run(Op op, const Call& call, const Exec& exec) {
   try {
     const Kernels* kernels = kernels_of(exec.simd);
-    if (kernels == nullptr) return check_target(exec.simd);
+    if (kernels == nullptr) return usable(exec);
     if (op == Op::plan) {
       build_plan(call, plan_pointers(call.plan.data, call.plan.capacity));
       return {};
@@ -53,7 +49,7 @@ Status run(Op op, const Call& call, const Exec& exec) {
 Status run_pair(const Call& main, const Call& indexer, const Exec& exec) {
   try {
     const Kernels* kernels = kernels_of(exec.simd);
-    if (kernels == nullptr) return check_target(exec.simd);
+    if (kernels == nullptr) return usable(exec);
     const DefaultFloatEnvironment environment;
     fold_both({main, plan_of(Op::step, main, 0)}, {indexer, plan_of(Op::step, indexer, 1)},
               *kernels, thread_count(exec.threads));

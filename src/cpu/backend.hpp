@@ -10,10 +10,9 @@
 /// threads.
 namespace pleat::cpu {
 
-bool available();
-/// unsupported, with the targets there are, if this build or this machine has not this one.
-Status check_target(SimdTarget target);
-/// A validated call; see pleat::run. A target that check_target refuses is refused.
+/// unsupported, with the targets there are, if this build or this machine has not exec.simd.
+Status usable(const Exec& exec);
+/// A validated call; see pleat::run. An exec that usable() refuses is refused.
 Status run(Op op, const Call& call, const Exec& exec);
 /// For instance "cpu/avx512 2 threads".
 std::string describe(Op op, const Call& call, const Exec& exec);

@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "api/names.hpp"
+#include "api/refuse.hpp"
 #include "cuda/checked.hpp"
 #include "cuda/launch.cuh"
 #include "cuda/params.hpp"
@@ -130,7 +131,8 @@ cudaError_t launch(Op op, const Call& call, const Exec& exec, const DeviceTraits
 Status no_device(const Known& device) {
   const cudaError_t e = device.error;
   if (e == cudaSuccess || e == cudaErrorNoDevice || e == cudaErrorInsufficientDriver) {
-    return {StatusCode::unsupported, "exec.backend: no usable CUDA device"};
+    return api::refusal(StatusCode::unsupported, "exec.backend", "one that this machine can run",
+                        "cuda: no usable device");
   }
   return {StatusCode::device_error,
           fmt::format("exec.backend: expected a CUDA device that answers, got {} ({})",
@@ -150,8 +152,9 @@ Status status_of(cudaError_t e, const char* op) {
 
 }  // namespace
 
-bool available() {
-  return current_device().usable;
+Status usable(const Exec& /*exec*/) {
+  const Known device = current_device();
+  return device.usable ? Status{} : no_device(device);
 }
 
 Status run(Op op, const Call& call, const Exec& exec) {
@@ -184,7 +187,10 @@ std::string describe(Op op, const Call& call, const Exec& exec) {
           : fmt::format("{} of {}", op == Op::compress ? "groups" : "clusters", t.cluster);
   return fmt::format("cuda/{}-{}, {}{}, {}{}{}", api::geometry_name(call.compressor.geometry),
                      t.special ? "special" : "generic", blocks,
-                     t.alone ? ", a block a multiprocessor" : "", name(exec.variant),
+                     t.alone          ? ", a block a multiprocessor"
+                     : t.shares.split ? ", with partners"
+                                      : "",
+                     name(exec.variant),
                      why != nullptr ? ": " : "", why != nullptr ? why : "");
 }
 

@@ -8,8 +8,9 @@
 
 namespace pleat::cuda {
 
-/// A CUDA device of compute capability 8.0 or more is there.
-bool available();
+/// Whether the current device is one that this build has code for: unsupported where it is not, or
+/// where there is none; device_error where CUDA does not say.
+Status usable(const Exec& exec);
 /// A validated call; see pleat::run. Asynchronous on exec.stream, on the current device.
 Status run(Op op, const Call& call, const Exec& exec);
 /// For instance "cuda/hca-special, clusters of 8, exact"; why, when the kernel is not the special

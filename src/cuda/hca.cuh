@@ -17,7 +17,7 @@ inline constexpr bool kHasClusters = false;
 
 /// Blocks of a multiprocessor. Some kernels need more registers than two leave them: those that
 /// look up where each row lies, and the fast ones whose rows are of two types. \p Alone: one is all
-/// that the call has, and more registers make it faster.
+/// that the call has, and more registers make it faster. tuning.cpp counts on it.
 template <class S, class P, int PageRows, bool Fast, bool Alone>
 inline constexpr int kHcaResident = PageRows > 0 && (sizeof(S) == sizeof(P) || !Fast) && !Alone ? 2
                                                                                                 : 1;

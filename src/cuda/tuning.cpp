@@ -29,10 +29,12 @@ int hca_cluster(Op op, std::int64_t windows, bool biased, bool special,
 
 /// Blocks of a fold that run at once. Where several share a window: what a launch can know only of
 /// its own kernel, so it lowers this itself.
-std::int64_t resident_blocks(Op op, int cluster, const DeviceTraits& device) {
+std::int64_t resident_blocks(Op op, const Geometry& g, const FoldTuning& t,
+                             const DeviceTraits& device) {
   if (op == Op::norm_rope_store) return 8LL * device.multiprocessors;
-  if (cluster > 1) return 1LL << 24;
-  return 2LL * device.multiprocessors;
+  if (t.cluster > 1) return 1LL << 24;
+  // Generic kernels of HCA look up where each row lies, in more registers: kHcaResident.
+  return (g == Hca::value && !t.special ? 1LL : 2LL) * device.multiprocessors;
 }
 
 /// How many windows may close; only the device knows how many do. On a step, tokens of a request
@@ -74,7 +76,7 @@ int windows_at_once(Op op, const Geometry& g) {
   return indexer ? 8 : 2;
 }
 
-FoldShares share_windows(Op op, const Call& call, int cluster, const DeviceTraits& device) {
+FoldShares share_windows(Op op, const Call& call, const FoldTuning& t, const DeviceTraits& device) {
   const Geometry& g = call.compressor.geometry;
   const std::int64_t windows = windows_expected(op, call);
   const bool hca = g == Hca::value;
@@ -86,15 +88,15 @@ FoldShares share_windows(Op op, const Call& call, int cluster, const DeviceTrait
   }
   if (call.plan.data == nullptr) {  // each looks through its own tokens
     const std::int64_t tokens = call.batch.positions.shape[0];
-    s.blocks = static_cast<std::int32_t>(divide_up(tokens, kScanThreads) * cluster);
+    s.blocks = static_cast<std::int32_t>(divide_up(tokens, kScanThreads) * t.cluster);
     return s;
   }
-  const std::int64_t resident = resident_blocks(op, cluster, device) / cluster;
+  const std::int64_t resident = resident_blocks(op, g, t, device) / t.cluster;
   const std::int64_t spread = std::min<std::int64_t>(windows, device.multiprocessors);
   const std::int64_t needed = std::max(divide_up(windows, at_once), spread);
   const std::int64_t equal = divide_up(needed, divide_up(needed, resident));  // shares
-  s.blocks = static_cast<std::int32_t>(equal * cluster);
-  if (hca && folds(op) && cluster == 1) share_out(s, windows, resident);
+  s.blocks = static_cast<std::int32_t>(equal * t.cluster);
+  if (hca && folds(op) && t.cluster == 1) share_out(s, windows, resident);
   return s;
 }
 
@@ -137,6 +139,7 @@ const char* why_not_special(Op op, const Call& call) {
       return "projection rows are not packed";
     }
   }
+  static_assert(kCachePageTokens == 256, "the words below say so");
   if (stores(op) && call.cache.shape[1] != kCachePageTokens / g.ratio) {
     return "cache pages are not of 256 tokens";
   }
@@ -157,8 +160,9 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
   }
   // The fold of clusters of 2 is short of registers where two blocks share a multiprocessor's; the
   // approximate one is not.
-  t.alone = t.cluster == 2 && !t.fast && 2 * (tokens / g.ratio) <= device.multiprocessors;
-  if (op != Op::save_state) t.shares = share_windows(op, call, t.cluster, device);
+  t.alone = op == Op::step && t.cluster == 2 && !t.fast &&
+            2 * (tokens / g.ratio) <= device.multiprocessors;
+  if (op != Op::save_state) t.shares = share_windows(op, call, t, device);
   if (op == Op::save_state || op == Op::step) t.save_blocks = blocks_that_save(op, call, t, device);
   return t;
 }

@@ -116,8 +116,8 @@ void fold(const Call& call, Op op) {
 
 }  // namespace
 
-bool available() {
-  return true;
+Status usable(const Exec& /*exec*/) {
+  return {};
 }
 
 Status run(Op op, const Call& call, const Exec& /*exec*/) {

@@ -8,7 +8,8 @@
 
 namespace pleat::reference {
 
-bool available();
+/// Anywhere.
+Status usable(const Exec& exec);
 /// A validated call; see pleat::run.
 Status run(Op op, const Call& call, const Exec& exec);
 std::string describe(Op op, const Call& call, const Exec& exec);

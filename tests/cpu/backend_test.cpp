@@ -50,7 +50,7 @@ std::vector<Exec> execs() {
   std::vector<Exec> out;
   for (const SimdTarget t :
        {SimdTarget::scalar, SimdTarget::avx2, SimdTarget::avx512, SimdTarget::neon}) {
-    if (!cpu::check_target(t).ok()) continue;
+    if (!cpu::usable({Backend::cpu, 0, t}).ok()) continue;
     for (const int threads : {1, 3})
       out.push_back({Backend::cpu, threads, t});
   }
@@ -193,8 +193,8 @@ TEST(CpuBackend, RefusesATargetThatIsNotHere) {
                           cpu::available_targets(), name(t)));
   }
   EXPECT_GT(refused, 0);  // no machine has both families
-  EXPECT_TRUE(cpu::check_target(SimdTarget::best).ok());
-  EXPECT_TRUE(cpu::check_target(SimdTarget::scalar).ok());
+  EXPECT_TRUE(cpu::usable({Backend::cpu, 0, SimdTarget::best}).ok());
+  EXPECT_TRUE(cpu::usable({Backend::cpu, 0, SimdTarget::scalar}).ok());
 }
 
 TEST(CpuBackend, TheBestTargetIsTheFirst) {

@@ -91,6 +91,53 @@ TEST(Tuning, SomebodyFoldsOnEveryDevice) {
   }
 }
 
+Call closing_call(std::int64_t windows, Recipe recipe, bool special) {
+  Call c = call_of({Hca::value, windows, windows, true, special});
+  c.compressor.recipe = recipe;
+  static float ape;
+  c.weights.ape = TensorView::packed(&ape, DType::f32, Hca::value.ratio, Hca::value.state_width());
+  return c;
+}
+
+// `alone` is for steps whose windows all have multiprocessors of their own: the kernel has
+// registers for one block of each.
+TEST(Tuning, AloneIsASmallStep) {
+  const DeviceTraits h100{132, true};
+  const std::int64_t ratio = Hca::value.ratio;
+  EXPECT_TRUE(tune(Op::step, call_of({Hca::value, 40 * ratio, 1, true, true}), {}, h100).alone);
+  EXPECT_FALSE(tune(Op::step, call_of({Hca::value, 80 * ratio, 1, true, true}), {}, h100).alone);
+  for (const std::int64_t windows : {396, 1024, 8192}) {
+    for (const Op op : {Op::compress, Op::compress_store}) {
+      const FoldTuning t = tune(op, closing_call(windows, Recipe::sglang, true), {}, h100);
+      EXPECT_EQ(t.cluster, 2) << windows;
+      EXPECT_FALSE(t.alone) << windows;
+    }
+  }
+}
+
+// Blocks that are sure of windows all run at once: two a multiprocessor, generic ones one.
+TEST(Tuning, SureBlocksRunAtOnce) {
+  const DeviceTraits h100{132, true};
+  for (const bool special : {true, false}) {
+    const FoldTuning t =
+        tune(Op::compress_store, closing_call(4096, Recipe::vllm, special), {}, h100);
+    EXPECT_EQ(t.cluster, 1);
+    EXPECT_EQ(t.shares.early_blocks, special ? 264 : 132);
+    EXPECT_GT(t.shares.blocks, t.shares.early_blocks);
+  }
+}
+
+// Without a plan blocks look for windows themselves: far fewer than one a token and tile.
+TEST(Tuning, NoBlockForEachTokenWithoutAPlan) {
+  for (const Shape& s : shapes()) {
+    if (s.plan) continue;
+    for (const DeviceTraits& device : devices()) {
+      const FoldTuning t = tune(Op::step, call_of(s), {}, device);
+      ASSERT_LE(t.shares.blocks, (s.tokens + 127) / 128 * 8);
+    }
+  }
+}
+
 // A device with room for two clusters and rows to save would have had none to fold.
 TEST(Tuning, AtLeastOneClusterFolds) {
   for (int at_once = 0; at_once < 64; ++at_once) {
