@@ -46,7 +46,8 @@ struct PlanPlace {
 /// before they come again.
 template <int Cluster>
 __device__ __forceinline__ PlanPlace place_of_warp(PlanCounts own, PlanShared& sh,
-                                                   std::uint32_t side, int warp, int lane) {
+                                                   std::uint32_t side, int rank, int warp,
+                                                   int lane) {
   if (lane == 0) sh.warps[warp] = own;
   __syncthreads();
   if (warp == 0) {
@@ -67,7 +68,7 @@ __device__ __forceinline__ PlanPlace place_of_warp(PlanCounts own, PlanShared& s
 #pragma unroll
     for (int r = 0; r < Cluster; ++r) {
       const PlanCounts n = *cluster.map_shared_rank(&sh.block[side], r);
-      place.before += r < static_cast<int>(blockIdx.x) ? n : 0;
+      place.before += r < rank ? n : 0;
       place.total += n;
     }
 #else
@@ -123,7 +124,7 @@ __global__ void __launch_bounds__(kPlanThreads)
       saved[k] = __ballot_sync(0xFFFFFFFFU, live[k] && keep[k]);
       of_warp += counts_of(closing[k], saved[k]);
     }
-    const auto [before, total] = place_of_warp<Cluster>(of_warp, sh, side, warp, lane);
+    const auto [before, total] = place_of_warp<Cluster>(of_warp, sh, side, rank, warp, lane);
     PlanCounts place = carried + before;
     const std::uint32_t below = (1U << lane) - 1U;
 #pragma unroll
