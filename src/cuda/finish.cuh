@@ -44,11 +44,11 @@ __device__ __forceinline__ float largest_of(const Two& x) {
   return numerics::larger(fabsf(x.v[0]), fabsf(x.v[1]));
 }
 
-/// The largest over a warp of numbers that are not negative. If some are NaN, of the others: floats
-/// that are not negative are in the order of their bits, and NaN is made to come before them.
+/// The largest over a warp of numbers that are not negative, which are in the order of their bits.
+/// If some are NaN, of the others; if all are, 0, which is where the host begins to look for it.
 __device__ __forceinline__ float warp_largest(float m) {
-  const int bits = m == m ? __float_as_int(m) : -1;
-  return __int_as_float(__reduce_max_sync(kAllLanes, bits) & 0x7FFFFFFF);
+  const int bits = m == m ? __float_as_int(m) : 0;
+  return __int_as_float(__reduce_max_sync(kAllLanes, bits));
 }
 
 /// The largest over `Lanes` neighbouring lanes.
