@@ -73,8 +73,11 @@ Status explain(const IndexLimits& limits, std::int64_t token, const TokenIndices
     case IndexFault::position:
       return out_of_range(Arg::positions, token, range("a position"), fmt::to_string(f.got));
     case IndexFault::request:
-      return out_of_range(Arg::token_to_req, token, range("rows of state.block_table"),
-                          fmt::to_string(f.got));
+      return out_of_range(
+          Arg::token_to_req, token,
+          range(limits.requests != IndexLimits::kUnbounded ? "rows of state.block_table"
+                                                           : "a request"),
+          fmt::to_string(f.got));
     case IndexFault::state_slot:
       return out_of_range(Arg::state_slots, token,
                           fmt::format("less than {} ({} pages of {} rows)", f.limit, limits.pages,
