@@ -130,8 +130,9 @@ enum pleat_op {
 /* A view of the caller's memory. Strides are in elements; the last one is 1. All zero: not given.
  *
  * Multiples of 16 bytes: where a floating-point view starts (fp8_scale: 4) and the strides of its
- * rows and pages; where a cache starts and the stride of its pages (index formats: 4). Arrays of
- * integers: of their element. The rows of a cache follow each other without gaps. */
+ * rows and pages; where a cache starts, in every row format, and the stride of its pages (index
+ * formats: 4). Arrays of integers: of their element. The rows of a cache follow each other without
+ * gaps. */
 typedef struct pleat_tensor {
   void* data;    /* may be NULL when the view has no elements or the step no tokens */
   int32_t dtype; /* enum pleat_dtype */
