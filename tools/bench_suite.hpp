@@ -14,10 +14,11 @@ namespace pleat::tools {
 /// Windows of the calls by which suite cpu measures what a second thread brings.
 inline constexpr std::int64_t kScalingWindows = 256;
 
-/// What the user asks of a suite; empty lists mean all that it has. Suite perf looks at `rows`
-/// alone, suite cpu at all else.
+/// What the user asks of a suite; empty lists mean all that it has. The suites of a GPU look at
+/// `rows` alone, suite cpu at all else.
 struct BenchOptions {
-  std::string suite = "cpu";
+  std::string suite = "auto";
+  std::string backend = "auto";
   std::vector<std::string> geometries;
   std::vector<std::string> ops;
   std::vector<std::int64_t> windows;
@@ -43,5 +44,8 @@ nlohmann::ordered_json run_cpu_suite(const BenchOptions& options);
 /// CUDA: the workload table, each row beside a pure read of as many bytes and, for windows from
 /// state, a copy of their pages. Throws Error where there is no device.
 nlohmann::ordered_json run_perf_suite(const BenchOptions& options);
+/// CUDA: what small steps add to the product that makes their projection. Throws Error where there
+/// is no device.
+nlohmann::ordered_json run_behind_suite(const BenchOptions& options);
 
 }  // namespace pleat::tools

@@ -35,28 +35,55 @@ constexpr const char* kAbout =
     "else, `pages us` (pages_us in the report) is a copy of the same pages to shared memory, with\n"
     "nothing done with them; it needs sm_90, and is left out elsewhere. `chained` (chained_us) is\n"
     "a call after another, launched dependent on it (Chain::early) as an engine may launch it on\n"
-    "its matrix product: what of the call is left once its predecessor has ended.";
+    "its matrix product: what of the call is left once its predecessor has ended.\n\n"
+    "The behind suite runs the table's small steps behind such a product: cuBLAS, where this\n"
+    "machine has it, and a kernel with a product's traffic that lets its dependents start never,\n"
+    "when it has read its weights, or at its start. It prints what a step alone and the product\n"
+    "alone take, and what the step adds behind the product, unchained, chained late and early.";
 
 constexpr const char* kExample =
     "Exit status: 0 measured (targets met or not), 2 could not run.\n\n"
     "Example:\n"
-    "  pleat bench --json results/cpu.json\n"
+    "  pleat bench --suite cpu --json results/cpu.json\n"
     "  pleat bench --geometry hca --op compress_store --windows 64 --windows 1024 --threads 1";
 
 constexpr std::array kSuites{
     BenchSuite{"cpu", "each op and geometry on the CPU", run_cpu_suite},
     BenchSuite{"perf", "the workload table on the GPU", run_perf_suite},
+    BenchSuite{"behind", "steps behind the product that makes their projection, on the GPU",
+               run_behind_suite},
 };
 
-/// Options of the suite that was not asked for.
-void refuse_options_of_others(const CLI::App& command, const std::string& suite) {
-  if (suite == "cpu") {
-    refuse_given(command, {"--row"}, "--suite perf", "--suite cpu");
+const std::vector<const char*>& options_of_cpu() {
+  static const std::vector<const char*> options{"--geometry", "--op",   "--windows", "--recipe",
+                                                "--threads",  "--simd", "--seconds"};
+  return options;
+}
+
+bool any_given(const CLI::App& command, const std::vector<const char*>& options) {
+  return std::any_of(options.begin(), options.end(),
+                     [&](const char* option) { return command.count(option) > 0; });
+}
+
+/// The suite that is meant where none is named: by what else is asked for, else by whether there is
+/// a GPU.
+std::string suite_meant(const CLI::App& command, const std::string& backend) {
+  if (backend == "cuda") return "perf";
+  if (backend == "cpu" || any_given(command, options_of_cpu())) return "cpu";
+  return any_given(command, {"--row"}) || available(Backend::cuda) ? "perf" : "cpu";
+}
+
+/// Options of another suite than the one asked for.
+void refuse_options_of_others(const CLI::App& command, const BenchOptions& o) {
+  const bool on_cpu = o.suite == "cpu";
+  if (on_cpu) {
+    refuse_given(command, {"--row"}, "--suite perf or behind", "--suite cpu");
   } else {
-    refuse_given(
-        command,
-        {"--geometry", "--op", "--windows", "--recipe", "--threads", "--simd", "--seconds"},
-        "--suite cpu", "--suite perf");
+    refuse_given(command, options_of_cpu(), "--suite cpu", "--suite " + o.suite);
+  }
+  if (o.backend == (on_cpu ? "cuda" : "cpu")) {
+    throw fail("--backend: expected {} with --suite {}, got {}", on_cpu ? "cpu" : "cuda", o.suite,
+               o.backend);
   }
 }
 
@@ -94,11 +121,19 @@ void add_bench(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("bench", "Measure ops against the memory bandwidth");
   command->description(kAbout);
   command->footer(kExample);
-  std::vector<std::string> suites;
+  std::vector<std::string> suites{"auto"};
   for (const BenchSuite& s : kSuites)
     suites.emplace_back(s.name);
-  command->add_option("--suite", options->suite, "What to measure")
+  command
+      ->add_option("--suite", options->suite,
+                   "What to measure; auto: perf where there is a GPU, else cpu")
       ->check(CLI::IsMember(suites))
+      ->capture_default_str();
+  command
+      ->add_option("--backend", options->backend,
+                   "Whom to measure: cuda (suites perf and behind), cpu (suite cpu), or auto (cuda "
+                   "where there is a GPU)")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
   command->add_option("--geometry", options->geometries, "Only this geometry; may be repeated")
       ->check(CLI::IsMember({"hca", "csa", "indexer"}));
@@ -107,8 +142,8 @@ void add_bench(CLI::App& app, int& exit_code) {
           CLI::IsMember({"save_state", "compress", "norm_rope_store", "compress_store", "step"}));
   command
       ->add_option("--windows", options->windows,
-                   "Windows that close in a call; may be repeated. By default 64, 256, 1024, and "
-                   "4096 for csa and indexer")
+                   "Windows that close in a call, 4 to 8192; may be repeated. By default 64, 256, "
+                   "1024, and 4096 for csa and indexer")
       ->check(CLI::Range(4, 8192))
       ->option_text("N");
   command
@@ -135,7 +170,8 @@ void add_bench(CLI::App& app, int& exit_code) {
                    "Commit to put into the report; by default what git says here")
       ->option_text("TEXT");
   command->callback([options, command, &exit_code] {
-    refuse_options_of_others(*command, options->suite);
+    if (options->suite == "auto") options->suite = suite_meant(*command, options->backend);
+    refuse_options_of_others(*command, *options);
     options->scaling = command->count("--threads") == 0 && in_scaling_table(options->windows);
     bench(*options);
     exit_code = 0;

@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(kReadThreads)
 #pragma unroll
   for (int k = 0; k < kReadLoads; ++k)
     x ^= v[k].x ^ v[k].y ^ v[k].z ^ v[k].w;
-  if (x == 0xDEADBEEFU && sink == nullptr) *sink = 1.0F;
+  if (x == 0xDEADBEEFU && sink != nullptr) *sink = 1.0F;
 }
 
 __global__ void nothing_kernel() {}

@@ -13,7 +13,7 @@ namespace pleat::tools {
 cudaError_t fill_random(float* data, std::size_t count, std::uint32_t seed, cudaStream_t stream);
 
 /// Reads `bytes` once, cold or not, and does nothing else: 256 threads a block, four 16-byte loads
-/// a thread, one shot. `sink` is 4 bytes that are never written, but the compiler cannot know.
+/// a thread, one shot. `sink` is null, or gets a word now and then: the compiler cannot know.
 cudaError_t read_once(const void* data, std::size_t bytes, float* sink, cudaStream_t stream);
 
 /// A launch that does nothing.

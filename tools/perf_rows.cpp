@@ -64,8 +64,10 @@ const std::vector<PerfRow>& perf_rows() {
       {"hca split compress, decode 64", hca, Op::compress, mla, all, 64, 64, 1, false, "", 0, 0},
       {"hca split store, decode 64", hca, Op::norm_rope_store, mla, all, 64, 64, 1, false, "", 0,
        0},
-      {"plan, 512 tokens", hca, Op::plan, mla, tail, 512, 512, 4, false, "", 0, 2.5},
-      {"plan, 32768 tokens", csa, Op::plan, mla, tail, 4, 32768, 0, true, "", 0, 8},
+      {"plan, 512 tokens", hca, Op::plan, mla, tail, 512, 512, 4, false, "", 0, 2.5, false, false,
+       true},
+      {"plan, 32768 tokens", csa, Op::plan, mla, tail, 4, 32768, 0, true, "", 0, 8, false, false,
+       true},
   };
   return rows;
 }

@@ -9,7 +9,8 @@
 namespace pleat::tools {
 
 /// One row of the GPU benchmark: what an engine asks of a layer in a step. Peers' figures and
-/// targets are microseconds on an H200, from the workload table of ../shared/perf.md; 0: none.
+/// targets are microseconds on an H200, from the workload table of ../shared/perf.md unless
+/// own_target; 0: none.
 struct PerfRow {
   const char* name;
   Geometry geometry;
@@ -28,6 +29,7 @@ struct PerfRow {
   /// compress, and after it norm_rope_store, chained to it: the two launches of an engine that
   /// keeps pooled rows in between.
   bool with_store = false;
+  bool own_target = false;  ///< the target is Pleat's, for want of a published one
 };
 
 /// The rows, in the order of the table.
