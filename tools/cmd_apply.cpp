@@ -28,7 +28,9 @@ constexpr const char* kAbout =
     "Runs single calls kept as files (pleat-case/1) and writes what they produce.\n\n"
     "A case names an op and carries its arguments as safetensors. The result holds `state`\n"
     "(save_state, step), `compressed` (compress) or `kv_cache` (ops that store), with the case's\n"
-    "metadata, and is the same for every backend, SIMD target and number of threads.";
+    "metadata, and is the same for every backend, SIMD target and number of threads. What a case\n"
+    "says of positions, requests and slots is looked at first, with --checked or without, which\n"
+    "is for the backend's own look.";
 
 constexpr const char* kExample =
     "Exit status: 0 all cases ran, 2 one was refused or could not be read or written.\n\n"

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/run_case.hpp"
 
+#include "api/checked.hpp"
+#include "api/validate.hpp"
 #include "tools/buffer.hpp"
 #include "tools/device_call.hpp"
 #include "tools/error.hpp"
@@ -11,6 +13,13 @@ namespace {
 
 void must(const Status& status, const char* what) {
   if (!status.ok()) throw fail("{}: {}: {}", what, name(status.code()), status.message());
+}
+
+/// What a file says of slots and pages may be anything, and without a look at it a backend reads
+/// and writes there. On the host, where the case lies: checked mode would make a GPU wait.
+void check_indices(Op op, const Call& call) {
+  must(api::validate(op, call, {}), name(op));
+  must(api::check_indices(op, api::only_used(op, call)), name(op));
 }
 
 /// `call` with its pointers where `exec.backend` computes.
@@ -28,6 +37,7 @@ std::string run_call(Op op, Call call, const Exec& exec, const PlanView& plan) {
 }  // namespace
 
 std::string run_case(Case& c, const Exec& exec, bool with_plan) {
+  check_indices(c.header.op, c.call);
   PlanView plan;
   if (with_plan) plan.capacity = c.call.batch.positions.shape[0];
   if (exec.backend == Backend::cuda) {

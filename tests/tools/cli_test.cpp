@@ -128,14 +128,17 @@ TEST_F(Cli, RefusalsNameTheOptionAndWhatCame) {
   const std::string trace = path("t.csv");
   const std::string file = write_case("a.st");
   const std::string long_name(300, 'a');
-  const std::array<std::pair<std::string, std::string>, 24> refused{
+  const std::array<std::pair<std::string, std::string>, 27> refused{
       {{"fold", "expected replay, apply, verify, inspect or bench, got \"fold\""},
        {"--folds", "got \"--folds\""},
        {"replay " + trace + " --threads 257", "--threads: Value 257 not in range"},
        {"replay " + trace + " --backend cpu --cache-gb 0.001", "MiB (0.001 GiB)"},
        {"apply " + file + " --out " + trace + "/r.st", "--out " + trace + "/r.st: cannot write"},
        {"apply " + file + " --out " + path(long_name), "cannot write: File name too long"},
-       {"bench --row hca", "--row: expected with --suite perf alone, got it with --suite cpu"},
+       {"bench --suite cpu --row hca", "--row: expected with --suite perf or behind alone, got"},
+       {"bench --suite cpu --backend cuda", "--backend: expected cpu with --suite cpu, got cuda"},
+       {"bench --suite behind --backend cpu", "--backend: expected cuda with --suite behind, got"},
+       {"bench --backend cuda --threads 1", "--threads: expected with --suite cpu alone"},
        {"bench --suite perf --geometry hca", "--geometry: expected with --suite cpu alone"},
        {"bench --suite perf --seconds 1", "--seconds: expected with --suite cpu alone"},
        {"bench --threads 257", "--threads: Value 257 not in range"},
@@ -367,6 +370,21 @@ TEST_F(Cli, CheckedModeNamesTheFirstBadToken) {
   EXPECT_THAT(out.text, HasSubstr("token_to_req"));
   EXPECT_THAT(out.text, HasSubstr("77"));
   EXPECT_FALSE(fs::exists(path("r.st")));
+}
+
+// Without --checked, too: a file may say anything of slots.
+TEST_F(Cli, ApplyLooksAtIndicesFirst) {
+  for (const char* plan : {"", " --with-plan"}) {
+    for (const char* tensor : {"state_slots", "kv_slots"}) {
+      tools::TensorFile f = make_small_case({});
+      f.find(tensor)->as<std::int64_t>()[3] = 1LL << 40;
+      tools::write_safetensors(path("a.st"), f);
+      const Outcome out = pleat("apply " + path("a.st") + " --out " + path("r.st") + plan);
+      EXPECT_EQ(out.exit, 2) << tensor;
+      EXPECT_THAT(out.text, HasSubstr(std::string(tensor) + "[3]"));
+      EXPECT_FALSE(fs::exists(path("r.st")));
+    }
+  }
 }
 
 TEST_F(Cli, InspectShowsPagesRowsAndMaps) {
