@@ -238,9 +238,9 @@ TraceRequest parse_csv(const Line& line) {
 // -- the file ------------------------------------------------------------------------------------
 
 /// A header names its columns: no field of it has a digit first. A line with a number among its
-/// fields is a request, or meant to be one.
+/// fields is a request, or meant to be one, as is one that looks like JSON.
 bool is_header(std::string_view first_line) {
-  if (first_line.front() == '{') return false;
+  if (first_line.find_first_of("{[") != std::string_view::npos) return false;
   bool starts = true;  // a field
   for (const char c : first_line) {
     if (starts && std::isdigit(static_cast<unsigned char>(c)) != 0) return false;

@@ -117,6 +117,12 @@ TEST(Trace, TakesNoOtherOrderOfColumns) {
   EXPECT_EQ(error_of("time,prompt_token_count,candidates_token_count\n1,2,3\n"), "no error");
 }
 
+TEST(Trace, TakesNoSpoiledRequestForAHeader) {
+  const std::string good = "{\"timestamp\": 1, \"input_length\": 5, \"output_length\": 1}\n";
+  for (const char* spoilt : {"x", "[", "\""})
+    EXPECT_THAT(error_of(spoilt + good + good), StartsWith("t:1: expected ")) << spoilt;
+}
+
 TEST(Trace, RefusesAKeyNamedTwice) {
   EXPECT_EQ(error_of("{\"timestamp\": 1, \"input_length\": 5, \"output_length\": 1, "
                      "\"input_length\": 6}"),
