@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <vector>
 
 #include "tools/schedule.hpp"
@@ -68,6 +69,11 @@ class KindPages {
   [[nodiscard]] const BlockPool& kv() const { return kv_; }
   /// Blocks in one row of the state's block table.
   [[nodiscard]] std::int64_t blocks() const { return state_blocks_; }
+  /// Of both tables.
+  [[nodiscard]] std::int64_t table_bytes() const {
+    return static_cast<std::int64_t>(sizeof(std::int32_t)) *
+           (std::ssize(state_table_) + std::ssize(kv_table_));
+  }
 
  private:
   struct Range {

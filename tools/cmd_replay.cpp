@@ -219,13 +219,14 @@ void add_model_options(CLI::App& command, CommandLine& c) {
 
 void add_schedule_options(CLI::App& command, CommandLine& c) {
   ScheduleOptions& s = c.replay.schedule;
-  command.add_option("--token-budget", s.token_budget, "Tokens of one step, at most")
+  command.add_option("--token-budget", s.token_budget, "Tokens of one step, at most; 1 to 1048576")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20))
       ->capture_default_str();
-  command.add_option("--max-running", s.max_running, "Requests in the batch, at most")
+  command
+      .add_option("--max-running", s.max_running, "Requests in the batch, at most; 1 to 1048576")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20))
       ->capture_default_str();
-  command.add_option("--drafts", s.drafts, "Draft tokens that each decode step tries")
+  command.add_option("--drafts", s.drafts, "Draft tokens that each decode step tries; 0 to 64")
       ->check(CLI::Range(0, 64))
       ->capture_default_str();
   command.add_option("--reject-rate", s.reject_rate, "Chance that a draft is rejected")
@@ -234,7 +235,9 @@ void add_schedule_options(CLI::App& command, CommandLine& c) {
   command.add_option("--step-ms", c.step_ms, "How long a step takes in the trace's time")
       ->check(number_within(0.001, 1e6))
       ->capture_default_str();
-  command.add_option("--pad", c.replay.padding, "Decode steps are padded to a multiple of this")
+  command
+      .add_option("--pad", c.replay.padding,
+                  "Decode steps are padded to a multiple of this; 1 to 4096")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   command

@@ -10,6 +10,7 @@
 #include <exception>
 #include <iostream>
 #include <memory>
+#include <new>
 #include <pleat/pleat.hpp>
 #include <string>
 #include <vector>
@@ -76,6 +77,14 @@ int main(int argc, char** argv) {
     return 2;
   } catch (const CLI::ParseError& e) {
     return after_writing(app.exit(e) == 0 ? 0 : 2);
+  } catch (const std::bad_alloc&) {
+    std::fflush(stdout);
+    std::fputs(
+        "pleat: out of memory. A replay asks for state and cache (--cache-gb), for the\n"
+        "projections of a step (--token-budget) and for block tables (--max-running, and the\n"
+        "longest request); a case or result for as much as its file has, or twice that\n",
+        stderr);
+    return 2;
   } catch (const std::exception& e) {
     std::fflush(stdout);
     std::fprintf(stderr, "pleat: %s\n", e.what());

@@ -91,7 +91,8 @@ class Replayer {
         hooks_(hooks),
         pools_(plan_pools(requests, options.schedule,
                           make_model(options.layers, options.recipe, options.row_formats),
-                          size_of(options.state), options.cache_bytes)),
+                          size_of(options.state), options.cache_bytes,
+                          [&hooks] { end_if_stopped(hooks); })),
         setup_(make_setup(requests, options, pools_, hooks)),
         verifier_(setup_, options.sample_rate),
         builder_(setup_, requests, pools_.rules, options.padding),
@@ -232,6 +233,8 @@ void Replayer::finish_report() {
     kind.cache_bytes = spec.layers * cache_of(setup_, k).bytes();
     kind.verified = verifier_.totals()[k];
     report_.projection_bytes += projection_bytes(setup_, k);
+    report_.table_bytes +=
+        builder_.pages(k).table_bytes() + setup_.slots * setup_.state_blocks[k] * 4;
   }
   const std::vector<std::uint64_t> when_final = device_->digests(DigestOf::final_rows);
   const std::vector<std::uint64_t> when_finished = device_->digests(DigestOf::finished_rows);

@@ -76,8 +76,9 @@ struct ReplayReport {
   double verify_seconds = 0;
   double read_limit_gbs = 0;  ///< 0: not measured
   std::int64_t projection_bytes = 0;
-  StepTimes decode;  ///< steps without prefill
-  StepTimes mixed;   ///< the others
+  std::int64_t table_bytes = 0;  ///< block tables: the scheduler's, and what the ops read of them
+  StepTimes decode;              ///< steps without prefill
+  StepTimes mixed;               ///< the others
   std::vector<KindReport> kinds;
   bool verify = true;
   std::int64_t changed_requests = 0;  ///< whose rows changed after they were final

@@ -3,6 +3,7 @@
 #include "tools/replay_pools.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "tools/error.hpp"
 
@@ -13,10 +14,11 @@ namespace {
 constexpr std::int64_t kLeastChunk = 256;
 
 ScheduleTotals dry_run(const std::vector<TraceRequest>& requests, const ScheduleOptions& options,
-                       const std::vector<PageRules>& rules) {
+                       const std::vector<PageRules>& rules, const std::function<void()>& going_on) {
   Scheduler scheduler(requests, options, rules);
   Step step;
-  while (scheduler.next(step)) {
+  for (std::int64_t n = 0; scheduler.next(step); ++n) {
+    if (n % 1024 == 0) going_on();
   }
   return scheduler.totals();
 }
@@ -34,16 +36,25 @@ std::int64_t total_bytes(const std::vector<PageRules>& rules, const std::vector<
   return bytes;
 }
 
+constexpr double kGib = 1073741824.0;
+
 /// In a unit that shows how far it is from the other one, and in that of the option.
-std::string size_text(std::int64_t bytes) {
-  const auto b = static_cast<double>(bytes);
-  return fmt::format("{:.1f} MiB ({:.3g} GiB)", b / 1048576.0, b / 1073741824.0);
+std::string size_text(double bytes) {
+  return fmt::format("{:.1f} MiB ({:.3g} GiB)", bytes / 1048576.0, bytes / kGib);
+}
+
+/// The next size that size_text() gives in full, so that what it says is enough.
+double rounded_up(std::int64_t bytes) {
+  const double gib = static_cast<double>(bytes) / kGib;
+  const double digit = std::pow(10.0, std::floor(std::log10(gib)) - 2);
+  return std::ceil(gib / digit) * digit * kGib;
 }
 
 }  // namespace
 
 PoolPlan plan_pools(const std::vector<TraceRequest>& requests, const ScheduleOptions& options,
-                    const Model& model, std::int64_t state_element_bytes, std::int64_t max_bytes) {
+                    const Model& model, std::int64_t state_element_bytes, std::int64_t max_bytes,
+                    const std::function<void()>& going_on) {
   PoolPlan plan;
   std::vector<PageBytes> page;  // of all layers of a kind together
   for (const KindSpec& spec : model.kinds) {
@@ -51,7 +62,7 @@ PoolPlan plan_pools(const std::vector<TraceRequest>& requests, const ScheduleOpt
     page.push_back({spec.layers * spec.state_page_stride * state_element_bytes,
                     spec.layers * spec.kv_page_stride});
   }
-  plan.totals = dry_run(requests, options, plan.rules);
+  plan.totals = dry_run(requests, options, plan.rules, going_on);
   std::vector<PageRules> low = plan.rules;
   std::int64_t longest = 0;
   for (const TraceRequest& r : requests)
@@ -72,7 +83,8 @@ PoolPlan plan_pools(const std::vector<TraceRequest>& requests, const ScheduleOpt
     throw fail(
         "--cache-gb: expected at least {} for state and cache of the longest request ({} tokens) "
         "in {} layers, got {}",
-        size_text(least), longest, model.layers.size(), size_text(max_bytes));
+        size_text(rounded_up(least)), longest, model.layers.size(),
+        size_text(static_cast<double>(max_bytes)));
   }
   const double share = static_cast<double>(max_bytes - least) / static_cast<double>(wanted - least);
   const auto between = [share](std::int64_t from, std::int64_t to) {
@@ -82,7 +94,7 @@ PoolPlan plan_pools(const std::vector<TraceRequest>& requests, const ScheduleOpt
     plan.rules[k].state_pages = between(low[k].state_pages, plan.rules[k].state_pages);
     plan.rules[k].kv_pages = between(low[k].kv_pages, plan.rules[k].kv_pages);
   }
-  plan.totals = dry_run(requests, options, plan.rules);
+  plan.totals = dry_run(requests, options, plan.rules, going_on);
   return plan;
 }
 

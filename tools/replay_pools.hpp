@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "tools/replay_model.hpp"
@@ -18,8 +19,10 @@ struct PoolPlan {
 
 /// Runs the schedule dry, without a limit, and sizes the pools to what it needs at most; when that
 /// is more than `max_bytes` for state and cache of all layers, the pools shrink together and
-/// requests will wait. Throws Error when the longest request alone would not fit.
+/// requests will wait. Throws Error when the longest request alone would not fit. Now and then it
+/// calls \p going_on, which may throw to end it.
 PoolPlan plan_pools(const std::vector<TraceRequest>& requests, const ScheduleOptions& options,
-                    const Model& model, std::int64_t state_element_bytes, std::int64_t max_bytes);
+                    const Model& model, std::int64_t state_element_bytes, std::int64_t max_bytes,
+                    const std::function<void()>& going_on);
 
 }  // namespace pleat::tools

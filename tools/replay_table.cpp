@@ -215,8 +215,8 @@ std::string replay_table(const ReplayTitle& title, const ReplayReport& r, bool c
   add_latency(table, "decode steps", r, r.decode);
   add_latency(table, "mixed steps", r, r.mixed);
   add_kinds(table, r);
-  table.line("memory", "state {}, cache {}, projections {}", size_text(state), size_text(cache),
-             size_text(r.projection_bytes));
+  table.line("memory", "state {}, cache {}, projections {}, block tables {}", size_text(state),
+             size_text(cache), size_text(r.projection_bytes), size_text(r.table_bytes));
   add_verification(table, r);
   // A sum over nothing is 0, which would look like any other digest.
   if (r.digest == 0) {
@@ -287,6 +287,7 @@ nlohmann::json replay_json(const ReplayTitle& title, const ReplayReport& r) {
           {"decode_steps", latency(r.decode)},
           {"mixed_steps", latency(r.mixed)},
           {"projection_bytes", r.projection_bytes},
+          {"table_bytes", r.table_bytes},
           {"kinds", std::move(kinds)},
           {"verify", r.verify},
           {"rows_verified", rows_verified(r)},

@@ -74,6 +74,7 @@ bool VerifyTotals::ok() const {
 RowVerifier::RowVerifier(const ReplaySetup& setup, double rate)
     : setup_(setup),
       threshold_(static_cast<std::uint64_t>(std::ldexp(std::clamp(rate, 0.0, 1.0), 53))),
+      any_(rate > 0),
       every_(rate >= 1.0),
       totals_(setup.model.kinds.size()) {
   for (const Layer& layer : setup.model.layers) {
@@ -82,7 +83,7 @@ RowVerifier::RowVerifier(const ReplaySetup& setup, double rate)
 }
 
 bool RowVerifier::sampled(std::size_t layer, std::int64_t request, std::int64_t row) const {
-  if (row == 0) return threshold_ > 0;
+  if (row == 0) return any_;
   std::uint64_t h = mix_in(setup_.seed, 0x73616D70U);  // apart from the generator's counters
   h = mix_in(h, setup_.model.identity(setup_.model.layers[layer]));
   h = mix_in(h, static_cast<std::uint64_t>(request));

@@ -60,6 +60,7 @@ class RowVerifier {
 
   const ReplaySetup& setup_;
   std::uint64_t threshold_;
+  bool any_;
   bool every_;
   std::vector<LayerWeights> weights_;
   std::vector<Job> jobs_;
