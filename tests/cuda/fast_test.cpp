@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "support/call_for.hpp"
 #include "support/draw_step.hpp"
 #include "support/engine.hpp"
 #include "support/gpu.hpp"
@@ -138,6 +139,85 @@ TEST_P(Fast, PoolsWithinAMillionthOfTheRow) {
   }
   EXPECT_EQ(closing, windows);
   EXPECT_TRUE(differs) << "the exact variant ran";
+}
+
+/// Tokens first to first + count of a call.
+Call part_of(Call c, std::int64_t first, std::int64_t count) {
+  for (TensorView* v : {&c.batch.positions, &c.batch.token_to_req, &c.batch.state_slots,
+                        &c.batch.kv_slots, &c.projection, &c.compressed}) {
+    if (!v->given()) continue;
+    v->data = static_cast<char*>(v->data) + first * v->stride[0] * size_of(v->dtype);
+    v->shape[0] = count;
+  }
+  return c;
+}
+
+/// Two rigs with the same step; one takes it in one call, the other in parts.
+class InParts {
+ public:
+  InParts(const Kind& kind, std::int64_t positions, std::int64_t tokens, std::int64_t requests)
+      : layer_(layer_of(kind, positions)),
+        size_(rig_size(layer_, shape_of(kind.geometry), tokens, requests)),
+        whole_(layer_, shape_of(kind.geometry), size_, fast_exec()),
+        parts_(layer_, shape_of(kind.geometry), size_, fast_exec()) {}
+
+  void load(const std::vector<RequestSpan>& requests) {
+    const Step step = draw_step(layer_.geometry(), whole_.shape(), size_, requests, random_);
+    for (Rig* rig : {&whole_, &parts_}) {
+      rig->fill(7);
+      rig->load(step);
+    }
+  }
+  Random& random() { return random_; }
+
+  /// With a plan the first, and the others without.
+  void compare(Op op, std::int64_t part) {
+    SCOPED_TRACE(name(op));
+    for (Rig* rig : {&whole_, &parts_})
+      ASSERT_EQ(rig->run(Op::plan).message(), "");
+    ASSERT_EQ(whole_.run(op).message(), "");
+    Call call = call_for(op, parts_.call);
+    call.plan = {};
+    for (std::int64_t t = 0; t < size_.tokens; t += part) {
+      const Call some = part_of(call, t, std::min(part, size_.tokens - t));
+      ASSERT_EQ(run(op, some, parts_.exec).message(), "");
+    }
+    ASSERT_EQ(difference(whole_, parts_), "");
+  }
+
+ private:
+  static EngineShape shape_of(const Geometry& g) {
+    EngineShape s;
+    s.plan = true;
+    s.state_rows = g.ratio == 4 ? 4 : 8;
+    s.cache_rows = 256 / g.ratio;
+    return s;
+  }
+
+  Random random_{11};
+  Layer layer_;
+  RigSize size_;
+  Rig whole_;
+  Rig parts_;
+};
+
+// Calls of so many windows or tokens that other kernels serve them: HCA's of a block or two for a
+// window, CSA's and the indexer's without partners.
+TEST_P(Fast, GivesTheSameRowsInLargeCallsAsInParts) {
+  constexpr std::int64_t windows = 600;
+  const Geometry& g = GetParam().geometry;
+  InParts state(GetParam(), 4 * g.ratio, windows, windows);
+  state.load(single_tokens(g, windows, true, 4 * g.ratio, state.random()));
+  ASSERT_NO_FATAL_FAILURE(state.compare(Op::compress, 25));
+  ASSERT_NO_FATAL_FAILURE(state.compare(Op::compress_store, 25));
+  const std::vector<std::int64_t> prompts =
+      g == Hca::value ? std::vector<std::int64_t>{40, 90} : std::vector<std::int64_t>{700};
+  for (const std::int64_t rows : prompts) {
+    const std::int64_t tokens = rows * g.ratio;
+    InParts prompt(GetParam(), tokens, tokens, 1);
+    prompt.load({{0, tokens}});
+    ASSERT_NO_FATAL_FAILURE(prompt.compare(Op::step, 3 * g.ratio));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, Fast, ::testing::ValuesIn(kKinds),

@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <initializer_list>
 #include <ostream>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "support/gpu.hpp"
@@ -103,71 +103,54 @@ class Planner {
   Call call_;
 };
 
-class Plan : public GpuTestWith<Kind> {
- protected:
-  /// Every policy and layout, on these numbers of tokens.
-  static void expect_equal(const Geometry& g, std::int64_t count, std::int64_t longest,
-                           double padding, std::int64_t spare) {
-    struct Way {
-      StateLayout layout;
-      StateWrite write;
-    };
-    const Way ways[] = {{StateLayout::paged, {StatePolicy::all, 0}},
-                        {StateLayout::paged, {StatePolicy::tail, 0}},
-                        {StateLayout::paged, {StatePolicy::tail, 5}},
-                        {StateLayout::ring, {StatePolicy::all, 0}},
-                        {StateLayout::ring, {StatePolicy::tail, 3}}};
-    Random random(hash_of(static_cast<std::uint64_t>(count), static_cast<std::uint64_t>(longest),
-                          static_cast<std::uint64_t>(g.ratio), 1));
-    const Tokens tokens = draw_tokens(g, count, longest, padding, random);
-    for (const Way& w : ways) {
-      SCOPED_TRACE(std::to_string(count) + " tokens in runs of up to " + std::to_string(longest) +
-                   (w.layout == StateLayout::ring ? ", ring, policy " : ", paged, policy ") +
-                   std::to_string(static_cast<int>(w.write.policy)));
-      const std::int64_t rows = g.window() + w.write.rollback + 2;
-      Call shape;
-      shape.compressor.geometry = g;
-      shape.state.layout = w.layout;
-      shape.write = w.write;
-      // Only its shape is looked at.
-      shape.state.pages =
-          TensorView::paged(nullptr, DType::f32, 4, rows, g.row_width(), rows * g.row_width());
-      Planner gpu(tokens, count + spare, shape, gpu_exec());
-      Planner cpu(tokens, count + spare, shape, cpu_exec());
-      const Bytes first = gpu.make();
-      ASSERT_TRUE(first == cpu.make()) << "the GPU's plan is not the CPU's";
-      ASSERT_TRUE(first == gpu.make()) << "the second plan is not the first";
-    }
+/// Every policy and layout, on these numbers of tokens.
+void expect_equal(const Geometry& g, std::int64_t count, std::int64_t longest, double padding,
+                  std::int64_t spare) {
+  struct Way {
+    StateLayout layout;
+    StateWrite write;
+  };
+  const Way ways[] = {{StateLayout::paged, {StatePolicy::all, 0}},
+                      {StateLayout::paged, {StatePolicy::tail, 0}},
+                      {StateLayout::paged, {StatePolicy::tail, 5}},
+                      {StateLayout::ring, {StatePolicy::all, 0}},
+                      {StateLayout::ring, {StatePolicy::tail, 3}}};
+  Random random(hash_of(static_cast<std::uint64_t>(count), static_cast<std::uint64_t>(longest),
+                        static_cast<std::uint64_t>(g.ratio), 1));
+  const Tokens tokens = draw_tokens(g, count, longest, padding, random);
+  for (const Way& w : ways) {
+    SCOPED_TRACE(std::to_string(count) + " tokens in runs of up to " + std::to_string(longest) +
+                 (w.layout == StateLayout::ring ? ", ring, policy " : ", paged, policy ") +
+                 std::to_string(static_cast<int>(w.write.policy)));
+    const std::int64_t rows = g.window() + w.write.rollback + 2;
+    Call shape;
+    shape.compressor.geometry = g;
+    shape.state.layout = w.layout;
+    shape.write = w.write;
+    // Only its shape is looked at.
+    shape.state.pages =
+        TensorView::paged(nullptr, DType::f32, 4, rows, g.row_width(), rows * g.row_width());
+    Planner gpu(tokens, count + spare, shape, gpu_exec());
+    Planner cpu(tokens, count + spare, shape, cpu_exec());
+    const Bytes first = gpu.make();
+    ASSERT_TRUE(first == cpu.make()) << "the GPU's plan is not the CPU's";
+    ASSERT_TRUE(first == gpu.make()) << "the second plan is not the first";
   }
+}
 
-  /// \p longest: runs of up to so many tokens are decode, speculative decode, chunks, whole
-  /// prompts.
-  static void expect_equal_in_runs(std::int64_t count,
-                                   std::initializer_list<std::int64_t> longest) {
-    for (const std::int64_t most : longest) {
-      if (most > 2 * count && most > 6) continue;
-      ASSERT_NO_FATAL_FAILURE(expect_equal(GetParam().geometry, count, most, 0.2, count % 2 * 37));
-    }
-  }
-};
+class Plan : public GpuTestWith<Kind> {};
 
-// racecheck takes minutes for each of these: so they are several.
+/// Runs of up to so many tokens are decode, speculative decode, chunks, whole prompts.
+constexpr std::int64_t kLongest[] = {1, 6, 300, 5000};
+
 TEST_P(Plan, EqualToTheCpusOnFewTokens) {
-  for (const std::int64_t count : {0, 1, 2, 31, 32, 33, 1000, 1024})
-    ASSERT_NO_FATAL_FAILURE(expect_equal_in_runs(count, {1, 6, 300}));
-}
-
-TEST_P(Plan, EqualToTheCpusAroundASweep) {
-  for (const std::int64_t count : {4095, 4096, 4097})
-    ASSERT_NO_FATAL_FAILURE(expect_equal_in_runs(count, {1, 6, 300, 5000}));
-}
-
-TEST_P(Plan, EqualToTheCpusOnManyRequests) {
-  expect_equal_in_runs(33000, {1, 6});
-}
-
-TEST_P(Plan, EqualToTheCpusOnManyTokens) {
-  expect_equal_in_runs(33000, {300, 5000});
+  for (const std::int64_t count : {0, 1, 2, 31, 32, 33, 1000, 1024}) {
+    for (const std::int64_t longest : kLongest) {
+      if (longest > 2 * count && longest > 6) continue;
+      ASSERT_NO_FATAL_FAILURE(
+          expect_equal(GetParam().geometry, count, longest, 0.2, count % 2 * 37));
+    }
+  }
 }
 
 TEST_P(Plan, PaddingAloneAndNone) {
@@ -187,10 +170,30 @@ TEST_P(Plan, LargeOfAMillionTokens) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Geometries, Plan,
-                         ::testing::Values(Kind{"hca", Hca::value}, Kind{"csa", Csa::value},
-                                           Kind{"indexer", Indexer::value}),
+const Kind kKinds[] = {{"hca", Hca::value}, {"csa", Csa::value}, {"indexer", Indexer::value}};
+
+INSTANTIATE_TEST_SUITE_P(Geometries, Plan, ::testing::ValuesIn(kKinds),
                          [](const auto& info) { return info.param.name; });
+
+/// About what a block takes in a sweep, and more than the eight of a cluster.
+constexpr std::int64_t kMany[] = {4095, 4096, 4097, 33000};
+
+/// Kind, tokens, longest run: a test each, as racecheck takes minutes for what is more.
+class PlanOfMany : public GpuTestWith<std::tuple<Kind, std::int64_t, std::int64_t>> {};
+
+TEST_P(PlanOfMany, EqualsTheCpus) {
+  const auto& [kind, count, longest] = GetParam();
+  expect_equal(kind.geometry, count, longest, 0.2, count % 2 * 37);
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, PlanOfMany,
+                         ::testing::Combine(::testing::ValuesIn(kKinds), ::testing::ValuesIn(kMany),
+                                            ::testing::ValuesIn(kLongest)),
+                         [](const auto& info) {
+                           return std::string(std::get<0>(info.param).name) + "_" +
+                                  std::to_string(std::get<1>(info.param)) + "_in_runs_of_" +
+                                  std::to_string(std::get<2>(info.param));
+                         });
 
 }  // namespace
 }  // namespace pleat::test

@@ -1,5 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The Pleat authors
 // SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <pleat/pleat.hpp>
@@ -10,8 +11,10 @@
 #include <initializer_list>
 #include <ostream>
 #include <string>
+#include <tuple>
 #include <vector>
 
+#include "cuda/launch.cuh"
 #include "support/draw_step.hpp"
 #include "support/gpu.hpp"
 #include "support/random.hpp"
@@ -181,6 +184,21 @@ class Compared {
     }
   }
 
+  /// Every row of the state becomes NaN.
+  void spoil_state() {
+    for (Rig* r : {&gpu_, &cpu_}) {
+      const Bytes ones(r->state().size(), 0xFF);
+      r->memory().write(r->call.state.pages.data, ones.data(), ones.size());
+    }
+  }
+
+  /// What runs, as describe() has it.
+  [[nodiscard]] std::string code(Op op) const {
+    std::string text;
+    EXPECT_EQ(describe(op, call_for(op, gpu_.call), gpu_.exec, &text).message(), "");
+    return text;
+  }
+
   void play(Op op, bool plan) {
     SCOPED_TRACE(std::string("op ") + std::to_string(static_cast<int>(op)) +
                  (plan ? " with a plan" : " without a plan"));
@@ -229,18 +247,18 @@ class Compared {
   Bytes no_rows_;
 };
 
-class ScoreBytes : public GpuTestWith<Kind> {
+/// Kind, with a plan.
+class ScoreBytes : public GpuTestWith<std::tuple<Kind, bool>> {
  protected:
   static void compare(std::int64_t windows, std::initializer_list<Op> ops) {
-    const Layer layer = layer_of(GetParam());
-    Compared c(GetParam(), layer, windows, 0);
+    const auto& [kind, plan] = GetParam();
+    const Layer layer = layer_of(kind);
+    Compared c(kind, layer, windows, 0);
     for (const Scores& s : kScores) {
       SCOPED_TRACE(std::to_string(windows) + " windows, scores " + s.name);
       c.fill(s);
-      for (const Op op : ops) {
-        for (const bool plan : {true, false})
-          ASSERT_NO_FATAL_FAILURE(c.play(op, plan));
-      }
+      for (const Op op : ops)
+        ASSERT_NO_FATAL_FAILURE(c.play(op, plan));
     }
   }
 };
@@ -248,28 +266,47 @@ class ScoreBytes : public GpuTestWith<Kind> {
 // HCA on some 30 clusters of 8 blocks: windows past 30 come in a second turn, past 60 in a third.
 // From 100 on compress_store with a plan has a block for a window, 264 at once. CSA and the indexer
 // split their tiles among partners up to 132 and 528 windows.
-// Each op is a test of its own, as racecheck takes minutes for it.
+// Each op is a test of its own, on few windows, as racecheck takes minutes for more.
+constexpr std::int64_t kFew = 10;
+
 TEST_P(ScoreBytes, OfCompressStoreAreTheCpus) {
-  compare(20, {Op::compress_store});
+  compare(kFew, {Op::compress_store});
 }
 
 TEST_P(ScoreBytes, OfCompressAreTheCpus) {
-  compare(20, {Op::compress});
+  compare(kFew, {Op::compress});
 }
 
 TEST_P(ScoreBytes, OfStepAreTheCpus) {
-  compare(20, {Op::step});
+  compare(kFew, {Op::step});
 }
 
 TEST_P(ScoreBytes, AreTheCpusInSmallAndLargeCalls) {
-  for (const std::int64_t windows : {1, 2, 50, 90, 128, 200, 300})
+  for (const std::int64_t windows : {1, 2, 20, 50, 90, 128, 200, 300})
     ASSERT_NO_FATAL_FAILURE(compare(windows, {Op::compress_store, Op::compress, Op::step}));
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ScoreBytes, ::testing::ValuesIn(kinds()),
-                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(All, ScoreBytes,
+                         ::testing::Combine(::testing::ValuesIn(kinds()), ::testing::Bool()),
+                         [](const auto& info) {
+                           return std::get<0>(info.param).name +
+                                  (std::get<1>(info.param) ? "_plan" : "");
+                         });
 
 class ScoreBytesOfPairs : public GpuTest {};
+
+// No bytes are promised for them (docs/numerics.md), but kv of a state in bf16 may have become
+// infinite there, and a window's row must not depend on where it is made even so.
+TEST_F(ScoreBytesOfPairs, AreTheCpusWhereNothingIsANumber) {
+  for (const Kind& kind : kinds()) {
+    SCOPED_TRACE(kind.name);
+    const Layer layer = layer_of(kind);
+    Compared c(kind, layer, 3, 0);
+    c.fill(kScores[0]);
+    c.spoil_state();
+    ASSERT_NO_FATAL_FAILURE(c.play(Op::compress_store, true));
+  }
+}
 
 // From 34 windows' worth of tokens on, a step has two blocks for a window, up to 66 each alone on a
 // multiprocessor.
@@ -308,42 +345,72 @@ TEST_F(ScoreBytesOfPairs, AreTheCpusWithBlocksThatStartLater) {
 // times as long (scripts/gpu-machine).
 class ScoreLayouts : public GpuTest {
  protected:
-  static void compare(const Kind& kind, std::int64_t windows, std::int64_t tokens, Op op) {
+  /// \p code: part of what describe() says on a GPU of 132 multiprocessors by code for sm_90; all
+  /// else chooses otherwise.
+  static void compare(const Kind& kind, std::int64_t windows, std::int64_t tokens, Op op,
+                      const char* code) {
     const Layer layer = layer_of(kind);
     Compared c(kind, layer, windows, tokens);
+    if (multiprocessors() == 132 && architecture() >= 90) {
+      ASSERT_THAT(c.code(op), testing::HasSubstr(code));
+    }
     c.fill(kScores[1]);
     ASSERT_NO_FATAL_FAILURE(c.play(op, true));
   }
+  static int multiprocessors() {
+    int device = 0;
+    int count = 0;
+    must(cudaGetDevice(&device));
+    must(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device));
+    return count;
+  }
+  static int architecture() {
+    int compiled_for = 0;
+    must(cuda::code_of_device(&compiled_for));
+    return compiled_for;
+  }
+  const Kind hca_generic_{"", Hca::value, RowFormat::fp8_mla, Recipe::vllm, DType::f32, 11};
+  const Kind hca_late_bias_{"", Hca::value, RowFormat::fp8_mla, Recipe::sglang, DType::f32, 8};
   const Kind hca_{"", Hca::value, RowFormat::fp8_mla, Recipe::vllm, DType::f32, 8};
   const Kind csa_{"", Csa::value, RowFormat::fp8_mla, Recipe::vllm, DType::f32, 4};
   const Kind indexer_{"", Indexer::value, RowFormat::index_fp8, Recipe::vllm, DType::f32, 4};
 };
 
 TEST_F(ScoreLayouts, HcaEightBlocksForAWindow) {
-  compare(hca_, 2, 0, Op::compress_store);
-  compare(hca_, 2, 0, Op::step);
-  compare(hca_, 31, 0, Op::compress);
+  compare(hca_, 2, 0, Op::compress_store, "hca-special, clusters of 8, exact");
+  compare(hca_, 2, 0, Op::step, "hca-special, clusters of 8, exact");
+  compare(hca_, 31, 0, Op::compress, "hca-special, groups of 8, exact");
 }
 TEST_F(ScoreLayouts, HcaTwoBlocksForAWindow) {
-  compare(hca_, 3, 80 * Hca::value.ratio, Op::step);
+  compare(hca_, 3, 80 * Hca::value.ratio, Op::step, "hca-special, clusters of 2, exact");
 }
 TEST_F(ScoreLayouts, HcaTwoBlocksAloneOnTheirMultiprocessors) {
-  compare(hca_, 3, 40 * Hca::value.ratio, Op::step);
+  compare(hca_, 3, 40 * Hca::value.ratio, Op::step, "clusters of 2, a block a multiprocessor");
+}
+TEST_F(ScoreLayouts, HcaTwoBlocksForAWindowThatGetsItsBiasLate) {
+  compare(hca_late_bias_, 396, 0, Op::compress_store, "hca-special, clusters of 2, exact");
+}
+TEST_F(ScoreLayouts, HcaTwoBlocksThatAreNoCluster) {
+  compare(hca_late_bias_, 396, 0, Op::compress, "hca-special, groups of 2, exact");
 }
 TEST_F(ScoreLayouts, HcaABlockForAWindow) {
-  compare(hca_, 100, 0, Op::compress_store);
+  compare(hca_, 100, 0, Op::compress_store, "hca-special, no cluster, exact");
+}
+TEST_F(ScoreLayouts, HcaABlockForAWindowInPagesOfAnySize) {
+  compare(hca_generic_, 100, 0, Op::compress_store, "hca-generic, no cluster, exact");
+  compare(hca_generic_, 100, 0, Op::compress, "hca-generic, no cluster, exact");
 }
 TEST_F(ScoreLayouts, CsaWithAPartner) {
-  compare(csa_, 5, 0, Op::step);
+  compare(csa_, 5, 0, Op::step, "csa-special, no cluster, with partners");
 }
 TEST_F(ScoreLayouts, CsaAlone) {
-  compare(csa_, 140, 0, Op::compress_store);
+  compare(csa_, 140, 0, Op::compress_store, "csa-special, no cluster, exact");
 }
 TEST_F(ScoreLayouts, IndexerWithAPartner) {
-  compare(indexer_, 5, 0, Op::step);
+  compare(indexer_, 5, 0, Op::step, "indexer-special, no cluster, with partners");
 }
 TEST_F(ScoreLayouts, IndexerAlone) {
-  compare(indexer_, 540, 0, Op::compress_store);
+  compare(indexer_, 540, 0, Op::compress_store, "indexer-special, no cluster, exact");
 }
 
 }  // namespace
