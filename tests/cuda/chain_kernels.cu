@@ -41,7 +41,7 @@ __global__ void consume(const __grid_constant__ Consumption c) {
   let_successor_start_and_wait();
   unsigned long long sum = 0;
   std::int64_t before = 0;
-  for (int i = 0; i < 2; ++i) {
+  for (int i = 0; i < c.count; ++i) {
     const auto* data = static_cast<const std::uint32_t*>(c.data[i]);
     const std::int64_t words = c.bytes[i] / 4;
     for (std::int64_t w = blockIdx.x * kThreads + threadIdx.x; w < words; w += kBlocks * kThreads)

@@ -22,17 +22,19 @@ struct Copy {
 /// What stands in for a projection GEMM and a scheduler: waits, then writes all that the next
 /// kernels read, late and bit by bit.
 struct Production {
-  static constexpr int kMost = 8;
+  static constexpr int kMost = 16;  ///< inputs, state and cache of two calls
   Copy copies[kMost];
   int count;
   std::uint32_t delay_ns;  ///< after the predecessor is done, before the first word is written
 };
 
-/// What stands in for attention: reads state and cache, and sums up what it saw into *digest, which
-/// starts as 0.
+/// What stands in for attention: reads states and caches, and sums up what it saw into *digest,
+/// which starts as 0.
 struct Consumption {
-  const void* data[2];
-  std::int64_t bytes[2];
+  static constexpr int kMost = 4;
+  const void* data[kMost];
+  std::int64_t bytes[kMost];
+  int count;
   unsigned long long* digest;
 };
 

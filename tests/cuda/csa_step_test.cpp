@@ -15,11 +15,13 @@
 #include "support/draw_step.hpp"
 #include "support/gpu.hpp"
 #include "support/moved_call.hpp"
+#include "support/pair_rig.hpp"
 #include "support/rig.hpp"
 
 // csa_step on the GPU against step and step on the CPU, all bytes of both layers' buffers: those
 // that it must write and, as all else holds garbage, those that it must not. Captured once and
-// replayed with other tokens, and in every layout and pair of dtypes.
+// replayed with other tokens, and in every layout and pair of dtypes. chain_test.cpp has it behind
+// kernels that write what it reads.
 namespace pleat::test {
 namespace {
 
@@ -81,45 +83,6 @@ Layer layer_of(const Geometry& g, RowFormat format, Recipe recipe, const Types& 
   shape.positions = kPositions;
   return Layer(shape);
 }
-
-/// A CSA layer's buffers and its indexer's, on one batch and one plan.
-class PairRig {
- public:
-  PairRig(const Layer& main_layer, const Layer& indexer_layer, const EngineShape& shape,
-          const RigSize& size, const Exec& exec)
-      : main(main_layer, shape, size, exec),
-        indexer(indexer_layer, without_plan(shape), size, exec) {
-    indexer.call.batch.positions = main.call.batch.positions;
-    indexer.call.batch.token_to_req = main.call.batch.token_to_req;
-    indexer.call.plan = main.call.plan;
-  }
-
-  Rig main;
-  Rig indexer;
-
-  void fill(std::uint64_t seed) {
-    main.fill(seed);
-    indexer.fill(seed + 1);
-  }
-  void load(const Step& step, const Twin& twin) {
-    main.load(step);
-    indexer.load(twin.of(step));
-  }
-  [[nodiscard]] Status play(bool together) {
-    if (main.shape().plan) {
-      if (Status s = main.run(Op::plan); !s.ok()) return s;
-    }
-    if (together) return csa_step(main.call, indexer.call, main.exec);
-    if (Status s = main.run(Op::step); !s.ok()) return s;
-    return indexer.run(Op::step);
-  }
-
- private:
-  static EngineShape without_plan(EngineShape s) {
-    s.plan = false;
-    return s;
-  }
-};
 
 /// The same buffers twice: the GPU's, for csa_step, and the CPU's, for two steps.
 class Compared {

@@ -1,9 +1,12 @@
 // SPDX-FileCopyrightText: 2026 The Pleat authors
 // SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <pleat/pleat.hpp>
 
+#include <algorithm>
+#include <functional>
 #include <ostream>
 #include <string>
 #include <tuple>
@@ -12,6 +15,7 @@
 #include "cuda/first_nonzero.hpp"
 #include "support/draw_step.hpp"
 #include "support/gpu.hpp"
+#include "support/pair_rig.hpp"
 #include "support/rig.hpp"
 
 // State pages, cache pages, projection and compressed rows beyond 2^31 and 2^32 bytes, and beyond
@@ -143,55 +147,109 @@ void PrintTo(const Place& p, std::ostream* out) {
   *out << p.name;
 }
 
+constexpr Place kPlaces[] = {{"state", Far::state},
+                             {"cache", Far::cache},
+                             {"projection", Far::projection},
+                             {"compressed", Far::compressed}};
+
+Layer layer_of(const Geometry& g, RowFormat format, std::int64_t positions) {
+  LayerShape s;
+  s.compressor = {g, Recipe::vllm, format, 1e-6F};
+  s.positions = positions;
+  return Layer(s);
+}
+
+/// The special layout, or one that no page size fits.
+EngineShape shape_of(const Geometry& g, EngineShape::Path path, bool special) {
+  EngineShape s;
+  s.path = path;
+  s.plan = special;
+  s.state_rows = special ? (g.ratio == 4 ? 4 : 8) : 3;
+  s.cache_rows = special ? 256 / g.ratio : 3;
+  return s;
+}
+
+/// Room for step_of() with enough pages of the cache that some lie below 2^31 bytes, some between
+/// that and 2^32, and some beyond.
+RigSize size_of_rig(const Layer& layer, const EngineShape& shape) {
+  RigSize s = rig_size(layer, shape, 40, 20);
+  s.cache_pages = std::max<std::int64_t>(s.cache_pages, 8);
+  return s;
+}
+
+/// Many requests, so that windows close at tokens, in pages and rows near and far.
+Step step_of(const Layer& layer, const EngineShape& shape, const RigSize& size, Random& random) {
+  const Geometry& g = layer.geometry();
+  auto requests = single_tokens(g, 12, true, layer.shape().positions, random);
+  requests.push_back({g.ratio - 1, 28});
+  return draw_step(g, shape, size, requests, random);
+}
+
+/// Of a step, rows of a projection that lie apart are not what the special kernel reads.
+void expect_kernel(const std::string& text, bool special, bool step, Far far) {
+  const bool packed = !step || far != Far::projection;
+  EXPECT_THAT(text, testing::HasSubstr(special && packed ? "special" : "generic"));
+}
+
+void expect_kernels(const Rig& rig, bool special, Far far) {
+  for (const Op op : rig.ops()) {
+    if (op == Op::plan || op == Op::save_state) continue;  // one kernel for all layouts
+    std::string text;
+    ASSERT_EQ(describe(op, call_for(op, rig.call), rig.exec, &text).message(), "");
+    expect_kernel(text, special, op == Op::step, far);
+  }
+}
+
+/// Plays with the buffer \p far of \p gpu spread over gigabytes. All of it must then hold what \p
+/// cpu does, and the spread nothing else.
+void play_far(Far far, Rig& gpu, const Rig& cpu, const std::function<Status()>& on_gpu,
+              const std::function<Status()>& on_cpu) {
+  Spread spread(view_of(gpu.call, far));
+  if (!spread.fits()) {
+    GTEST_SKIP() << "the device has no " << ((spread.size() + kSpare) >> 20) << " MiB free";
+  }
+  const Buffer* near = buffer_of(gpu, far);
+  const Bytes before = near->download();
+  spread.scatter(before);
+  const TensorView near_view = view_of(gpu.call, far);
+  view_of(gpu.call, far) = spread.view();
+  ASSERT_EQ(on_gpu().message(), "");
+  ASSERT_EQ(on_cpu().message(), "");
+  view_of(gpu.call, far) = near_view;
+  const Bytes got = spread.gather();
+  EXPECT_TRUE(got == buffer_of(cpu, far)->download()) << "the far bytes are not the CPU's";
+  EXPECT_EQ(spread.stray(), -1) << "written between pages or rows";
+  EXPECT_TRUE(near->download() == before);
+  // The others lie near; with the far bytes beside them all must be equal.
+  gpu.memory().write(near->data(), got.data(), got.size());
+  EXPECT_EQ(difference(cpu, gpu), "");
+}
+
 class FarOffsets : public GpuTestWith<std::tuple<Kind, Place>> {};
 
 TEST_P(FarOffsets, LargeBeyondFourGiB) {
-  const Kind& kind = std::get<0>(GetParam());
-  const Far far = std::get<1>(GetParam()).far;
-  LayerShape s;
-  s.compressor = {kind.geometry, Recipe::vllm, kind.format, 1e-6F};
-  s.positions = kind.positions;
-  const Layer layer(s);
+  const auto& [kind, place] = GetParam();
+  const Far far = place.far;
+  const Layer layer = layer_of(kind.geometry, kind.format, kind.positions);
   for (const bool special : {true, false}) {
     for (const EngineShape::Path path : {EngineShape::Path::step, EngineShape::Path::split}) {
-      EngineShape shape;
-      shape.path = path;
-      shape.plan = special;
-      shape.state_rows = special ? (kind.geometry.ratio == 4 ? 4 : 8) : 3;
-      shape.cache_rows = 2;  // more pages
+      const EngineShape shape = shape_of(kind.geometry, path, special);
       SCOPED_TRACE(to_string(shape));
-      const RigSize size = rig_size(layer, shape, 40, 20);
+      const RigSize size = size_of_rig(layer, shape);
       Rig gpu(layer, shape, size, gpu_exec());
       Rig cpu(layer, shape, size, cpu_exec());
       Random random(29);
-      // Many requests, so that windows close at tokens, in pages and rows near and far.
-      auto requests = single_tokens(kind.geometry, 12, true, kind.positions, random);
-      requests.push_back({kind.geometry.ratio - 1, 28});
-      const Step step = draw_step(kind.geometry, shape, size, requests, random);
+      const Step step = step_of(layer, shape, size, random);
       for (Rig* r : {&gpu, &cpu}) {
         r->fill(4);
         r->load(step);
       }
-      Spread spread(view_of(gpu.call, far));
-      if (!spread.fits()) {
-        GTEST_SKIP() << "the device has no " << ((spread.size() + kSpare) >> 20) << " MiB free";
-      }
-      const Buffer* near = buffer_of(gpu, far);
-      const Bytes before = near->download();
-      spread.scatter(before);
-      const TensorView near_view = view_of(gpu.call, far);
-      view_of(gpu.call, far) = spread.view();
-      ASSERT_EQ(gpu.play().message(), "");
-      ASSERT_EQ(cpu.play().message(), "");
-      view_of(gpu.call, far) = near_view;
-      const Bytes got = spread.gather();
-      EXPECT_TRUE(got == buffer_of(cpu, far)->download()) << "the far bytes are not the CPU's";
-      EXPECT_EQ(spread.stray(), -1) << "written between pages or rows";
-      EXPECT_TRUE(near->download() == before);
-      // The others lie near; with the far bytes beside them all must be equal.
-      gpu.memory().write(near->data(), got.data(), got.size());
-      EXPECT_EQ(difference(cpu, gpu), "");
-      if (HasFailure()) return;
+      const auto on_gpu = [&] {
+        expect_kernels(gpu, special, far);
+        return gpu.play();
+      };
+      play_far(far, gpu, cpu, on_gpu, [&] { return cpu.play(); });
+      if (HasFailure() || IsSkipped()) return;
     }
   }
 }
@@ -202,12 +260,56 @@ INSTANTIATE_TEST_SUITE_P(
                                          Kind{"csa", Csa::value, RowFormat::fp8_mla, 60},
                                          Kind{"indexer", Indexer::value, RowFormat::index_mxfp4,
                                               60}),
-                       ::testing::Values(Place{"state", Far::state}, Place{"cache", Far::cache},
-                                         Place{"projection", Far::projection},
-                                         Place{"compressed", Far::compressed})),
+                       ::testing::ValuesIn(kPlaces)),
     [](const auto& info) {
       return std::string(std::get<0>(info.param).name) + "_" + std::get<1>(info.param).name;
     });
+
+/// csa_step: whether it is the indexer's buffer that is far, and which.
+class FarPairs : public GpuTestWith<std::tuple<bool, Place>> {};
+
+TEST_P(FarPairs, LargeBeyondFourGiB) {
+  const auto& [of_indexer, place] = GetParam();
+  const Far far = place.far;
+  const Layer main = layer_of(Csa::value, RowFormat::fp8_mla, 60);
+  const Layer indexer = layer_of(Indexer::value, RowFormat::index_mxfp4, 60);
+  for (const bool special : {true, false}) {
+    const EngineShape shape = shape_of(Csa::value, EngineShape::Path::step, special);
+    SCOPED_TRACE(to_string(shape));
+    const RigSize size = size_of_rig(main, shape);
+    PairRig gpu(main, indexer, shape, size, gpu_exec());
+    PairRig cpu(main, indexer, shape, size, cpu_exec());
+    Random random(31);
+    const Twin twin(size.state_pages, size.cache_pages * shape.cache_rows, shape.state_rows,
+                    random);
+    const Step step = step_of(main, shape, size, random);
+    for (PairRig* r : {&gpu, &cpu}) {
+      r->fill(4);
+      r->load(step, twin);
+    }
+    const auto on_gpu = [&] {
+      std::string text;
+      EXPECT_EQ(describe_csa_step(gpu.main.call, gpu.indexer.call, gpu.main.exec, &text).message(),
+                "");
+      expect_kernel(text, special, true, far);
+      return gpu.play(true);
+    };
+    play_far(far, of_indexer ? gpu.indexer : gpu.main, of_indexer ? cpu.indexer : cpu.main, on_gpu,
+             [&] { return cpu.play(false); });
+    if (HasFailure() || IsSkipped()) return;
+    EXPECT_EQ(difference(of_indexer ? cpu.main : cpu.indexer, of_indexer ? gpu.main : gpu.indexer),
+              "");
+  }
+}
+
+// All but compressed, which a step has none of.
+INSTANTIATE_TEST_SUITE_P(All, FarPairs,
+                         ::testing::Combine(::testing::Bool(),
+                                            ::testing::ValuesIn(kPlaces, kPlaces + 3)),
+                         [](const auto& info) {
+                           return std::string(std::get<0>(info.param) ? "indexer_" : "main_") +
+                                  std::get<1>(info.param).name;
+                         });
 
 }  // namespace
 }  // namespace pleat::test

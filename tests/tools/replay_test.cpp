@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "tools/error.hpp"
-#include "tools/replay_pools.hpp"
 #include "tools/replay_table.hpp"
 
 namespace pleat::tools {
@@ -181,48 +180,6 @@ TEST(Replay, LittleMemoryMakesRequestsWait) {
   for (const KindReport& k : tight.kinds)
     bytes += k.state_bytes + k.cache_bytes;
   EXPECT_LE(bytes, o.cache_bytes);
-}
-
-TEST(Replay, SaysHowMuchMemoryTheLongestRequestNeeds) {
-  ReplayOptions o = small_options();
-  o.cache_bytes = 1 << 20;
-  try {
-    run(o);
-    FAIL() << "no error";
-  } catch (const Error& e) {
-    EXPECT_THAT(e.what(), HasSubstr("--cache-gb: expected at least"));
-    EXPECT_THAT(e.what(), HasSubstr("513 tokens"));
-  }
-}
-
-// What a refusal asks for is enough.
-TEST(Replay, TakesTheMemoryThatItAskedFor) {
-  ReplayOptions o = small_options();
-  o.cache_bytes = 1 << 20;
-  std::string text;
-  try {
-    run(o);
-  } catch (const Error& e) {
-    text = e.what();
-  }
-  const std::size_t at = text.find('(');
-  ASSERT_NE(at, std::string::npos) << text;
-  o.cache_bytes = static_cast<std::int64_t>(std::stod(text.substr(at + 1)) * 1073741824.0);
-  EXPECT_TRUE(run(o).ok());
-}
-
-// A schedule of many steps is looked at whole before the first of them.
-TEST(Replay, StopsWhileItLooksAtTheSchedule) {
-  int calls = 0;
-  const ReplayOptions o = small_options();
-  const auto stop_at_second = [&] {
-    if (++calls == 2) throw fail("stop");
-  };
-  ScheduleOptions slow = o.schedule;
-  slow.token_budget = 1;
-  EXPECT_THROW(plan_pools(small_traffic(), slow, make_model(o.layers, o.recipe, o.row_formats), 4,
-                          o.cache_bytes, stop_at_second),
-               Error);
 }
 
 TEST(Replay, RefusesSplitWithoutAllState) {
