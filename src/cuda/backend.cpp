@@ -190,8 +190,7 @@ std::string describe(Op op, const Call& call, const Exec& exec) {
                      t.alone          ? ", a block a multiprocessor"
                      : t.shares.split ? ", with partners"
                                       : "",
-                     name(exec.variant),
-                     why != nullptr ? ": " : "", why != nullptr ? why : "");
+                     name(exec.variant), why != nullptr ? ": " : "", why != nullptr ? why : "");
 }
 
 std::string describe_pair(const Call& main, const Call& indexer, const Exec& exec) {
