@@ -12,8 +12,8 @@ if(PLEAT_HAVE_CUDA)
   file(GLOB _pleat_tools_cuda CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/*.cu)
   list(APPEND _pleat_tools ${_pleat_tools_cuda})
 else()
-  foreach(_name blas graph_timer perf_behind perf_calls perf_gpu perf_report replay_cuda
-                replay_cuda_rows)
+  foreach(_name bench_behind bench_perf blas graph_timer perf_behind perf_calls perf_gpu perf_report
+                replay_cuda replay_cuda_rows)
     list(FILTER _pleat_tools EXCLUDE REGEX "/${_name}\\.cpp$")
   endforeach()
 endif()

@@ -7,8 +7,6 @@
 #include "tools/bench_suite.hpp"
 #include "tools/error.hpp"
 
-#if PLEAT_HAVE_CUDA
-
 #include "tools/perf_behind.hpp"
 #include "tools/perf_gpu.hpp"
 #include "tools/perf_report.hpp"
@@ -64,15 +62,3 @@ nlohmann::ordered_json run_behind_suite(const BenchOptions& options) {
 }
 
 }  // namespace pleat::tools
-
-#else
-
-namespace pleat::tools {
-
-nlohmann::ordered_json run_behind_suite(const BenchOptions& /*options*/) {
-  throw fail("--suite behind: this build has no CUDA");
-}
-
-}  // namespace pleat::tools
-
-#endif

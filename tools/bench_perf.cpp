@@ -9,8 +9,6 @@
 #include "tools/bench_suite.hpp"
 #include "tools/error.hpp"
 
-#if PLEAT_HAVE_CUDA
-
 #include "tools/perf_gpu.hpp"
 #include "tools/perf_report.hpp"
 
@@ -110,15 +108,3 @@ nlohmann::ordered_json run_perf_suite(const BenchOptions& options) {
 }
 
 }  // namespace pleat::tools
-
-#else
-
-namespace pleat::tools {
-
-nlohmann::ordered_json run_perf_suite(const BenchOptions& /*options*/) {
-  throw fail("--suite perf: this build has no CUDA");
-}
-
-}  // namespace pleat::tools
-
-#endif

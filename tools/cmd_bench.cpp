@@ -47,6 +47,14 @@ constexpr const char* kExample =
     "  pleat bench --suite cpu --json results/cpu.json\n"
     "  pleat bench --geometry hca --op compress_store --windows 64 --windows 1024 --threads 1";
 
+#if !PLEAT_HAVE_CUDA
+nlohmann::ordered_json run_no_suite(const BenchOptions& options) {
+  throw fail("--suite {}: this build has no CUDA", options.suite);
+}
+constexpr auto* run_perf_suite = run_no_suite;
+constexpr auto* run_behind_suite = run_no_suite;
+#endif
+
 constexpr std::array kSuites{
     BenchSuite{"cpu", "each op and geometry on the CPU", run_cpu_suite},
     BenchSuite{"perf", "the workload table on the GPU", run_perf_suite},

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/graph_timer.hpp"
 
+#include <algorithm>
 #include <vector>
 
 #include "tools/cuda_handles.hpp"
@@ -35,6 +36,12 @@ Quantiles time_graph(cudaStream_t stream, std::int64_t count,
   cudaGraphExecDestroy(exec);
   cudaGraphDestroy(graph);
   return quantiles_of(us);
+}
+
+Quantiles time_in_turn(cudaStream_t stream, std::int64_t count,
+                       const std::function<void(std::int64_t)>& launch) {
+  return time_graph(stream, std::max<std::int64_t>(count, 20),
+                    [&](std::int64_t i) { launch(i % count); });
 }
 
 }  // namespace pleat::tools

@@ -16,4 +16,9 @@ namespace pleat::tools {
 Quantiles time_graph(cudaStream_t stream, std::int64_t count,
                      const std::function<void(std::int64_t)>& launch);
 
+/// The same for launches 0 to count - 1 that come in turn, each at least once, as many as make a
+/// graph worth timing.
+Quantiles time_in_turn(cudaStream_t stream, std::int64_t count,
+                       const std::function<void(std::int64_t)>& launch);
+
 }  // namespace pleat::tools

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/perf_behind.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <functional>
@@ -109,24 +108,24 @@ std::vector<BehindMeasurement> measure_behind(const PerfRow& row) {
   for (const TensorView& projection : calls.projections(0))
     factors.emplace_back(projection, calls.count());
   const std::unique_ptr<Blas> blas = Blas::load(stream.handle);
-  const std::int64_t count = std::max<std::int64_t>(calls.count(), 20);
 
   std::vector<BehindMeasurement> out;
   for (const NamedProduct& product : products(blas.get(), stream.handle)) {
     const auto multiply = [&](std::int64_t i) {
-      const std::int64_t k = i % calls.count();
-      const std::vector<TensorView> projections = calls.projections(k);
+      const std::vector<TensorView> projections = calls.projections(i);
       for (std::size_t f = 0; f < factors.size(); ++f)
-        product.run(factors[f], k, static_cast<float*>(projections[f].data));
+        product.run(factors[f], i, static_cast<float*>(projections[f].data));
     };
     const auto behind = [&](Chain chain) {
       exec.chain = chain;
-      return time_graph(stream.handle, count, [&](std::int64_t i) {
+      return time_in_turn(stream.handle, calls.count(), [&](std::int64_t i) {
         multiply(i);
         calls.launch(i, exec);
       });
     };
-    BehindMeasurement m{product.name, time_graph(stream.handle, count, multiply), {}, {}, {}};
+    BehindMeasurement m{};
+    m.product = product.name;
+    m.product_us = time_in_turn(stream.handle, calls.count(), multiply);
     m.unchained_us = behind(Chain::none);
     m.late_us = behind(Chain::late);
     m.early_us = behind(Chain::early);

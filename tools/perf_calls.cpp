@@ -13,7 +13,6 @@
 namespace pleat::tools {
 namespace {
 
-constexpr std::int64_t kMostSets = 1000;       // launches of a graph
 constexpr std::int64_t kLargest = 12LL << 30;  // bytes of device memory for one row's buffers
 
 void check(const Status& s) {
@@ -168,7 +167,7 @@ std::string PerfCalls::code(const Exec& exec) const {
 }
 
 void PerfCalls::launch(std::int64_t i, const Exec& exec) const {
-  const auto k = static_cast<std::size_t>(i % count());
+  const auto k = static_cast<std::size_t>(i);
   check(indexer_ ? csa_step(calls_[k], indexers_[k], exec) : run(row_.op, calls_[k], exec));
   if (row_.with_store) check(run(Op::norm_rope_store, calls_[k], after_first(exec)));
 }
@@ -182,7 +181,7 @@ std::vector<PagedWindows> PerfCalls::windows() const {
 }
 
 std::vector<TensorView> PerfCalls::projections(std::int64_t i) const {
-  const auto k = static_cast<std::size_t>(i % count());
+  const auto k = static_cast<std::size_t>(i);
   std::vector<TensorView> out{calls_[k].projection};
   if (indexer_) out.push_back(indexers_[k].projection);
   return out;

@@ -59,6 +59,8 @@ class LayerOnGpu {
 
 /// Bytes that calls go round before they come to the same buffers again; the L2 has 50 to 60 MiB.
 inline constexpr std::int64_t kRotation = 320LL << 20;
+/// Buffers that they go round at most: each is a launch of a graph.
+inline constexpr std::int64_t kMostSets = 1000;
 
 /// A row's calls, each on buffers of its own, as many as make up kRotation.
 class PerfCalls {
@@ -72,11 +74,11 @@ class PerfCalls {
   [[nodiscard]] PerfBytes bytes() const;
   /// What runs, as describe() names it; of two launches, each after its op.
   [[nodiscard]] std::string code(const Exec& exec) const;
-  /// Call i, from 0 on; beyond count() they come round again.
+  /// Call i, below count().
   void launch(std::int64_t i, const Exec& exec) const;
   /// What copy_pages_once() can copy of each call, if anything.
   [[nodiscard]] std::vector<PagedWindows> windows() const;
-  /// Of call i: the projections that it takes, one or the two of csa_step.
+  /// Of call i, below count(): the projections that it takes, one or the two of csa_step.
   [[nodiscard]] std::vector<TensorView> projections(std::int64_t i) const;
 
  private:

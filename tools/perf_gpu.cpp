@@ -20,23 +20,20 @@ namespace {
 Quantiles time_read(cudaStream_t stream, std::int64_t bytes) {
   const std::size_t read = static_cast<std::size_t>(bytes) / 16 * 16;
   const std::size_t pieces = std::max<std::size_t>(2, kRotation / std::max<std::size_t>(read, 1));
-  const std::size_t used = std::min<std::size_t>(pieces, 1000);
+  const std::size_t used = std::min<std::size_t>(pieces, kMostSets);
   const DeviceMemory pool(used * read);
   must(fill_random(static_cast<float*>(pool.get()), used * read / 4, 5, nullptr), "fill");
   must(cudaDeviceSynchronize(), "fill");
-  const auto count = static_cast<std::int64_t>(std::max<std::size_t>(used, 20));
-  return time_graph(stream, count, [&](std::int64_t i) {
-    const std::size_t k = static_cast<std::size_t>(i) % used;
-    must(read_once(static_cast<char*>(pool.get()) + k * read, read, nullptr, stream), "read");
+  return time_in_turn(stream, static_cast<std::int64_t>(used), [&](std::int64_t i) {
+    char* piece = static_cast<char*>(pool.get()) + static_cast<std::size_t>(i) * read;
+    must(read_once(piece, read, nullptr, stream), "read");
   });
 }
 
 /// A copy of the pages of a call's windows, going round those of all calls.
 Quantiles time_page_copies(cudaStream_t stream, const std::vector<PagedWindows>& calls) {
-  const auto count = static_cast<std::int64_t>(std::max<std::size_t>(calls.size(), 20));
-  return time_graph(stream, count, [&](std::int64_t i) {
-    const PagedWindows& w = calls[static_cast<std::size_t>(i) % calls.size()];
-    must(copy_pages_once(w, nullptr, stream), "copying pages");
+  return time_in_turn(stream, std::ssize(calls), [&](std::int64_t i) {
+    must(copy_pages_once(calls[static_cast<std::size_t>(i)], nullptr, stream), "copying pages");
   });
 }
 
@@ -54,8 +51,7 @@ PerfMeasurement measure_gpu(const PerfRow& row, Variant variant, bool chained) {
   PerfMeasurement m;
   m.bytes = calls.bytes();
   m.code = calls.code(exec);
-  m.us = time_graph(stream.handle, std::max<std::int64_t>(calls.count(), 20),
-                    [&](std::int64_t i) { calls.launch(i, exec); });
+  m.us = time_in_turn(stream.handle, calls.count(), [&](std::int64_t i) { calls.launch(i, exec); });
   if (chained) return m;
   m.read_us = time_read(stream.handle, m.bytes.read);
   const std::vector<PagedWindows> windows = calls.windows();

@@ -4,22 +4,19 @@
 
 #include <cstdint>
 
+#include "cuda/device.cuh"
+
 namespace pleat::tools {
 namespace {
 
 constexpr int kThreads = 256;
 constexpr int kLoads = 8;  ///< of 16 bytes, on their way at once
 
-__device__ void let_dependents_start() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
-#endif
-}
-
 __global__ void __launch_bounds__(kThreads)
     stand_in_kernel(const uint4* weights, std::size_t loads, float* out, std::size_t count,
                     Trigger trigger) {
-  if (trigger == Trigger::at_start) let_dependents_start();
+  // Nothing is waited for first: the launch is not a dependent one.
+  if (trigger == Trigger::at_start) cuda::let_successor_start();
   const std::size_t threads = static_cast<std::size_t>(gridDim.x) * kThreads;
   const std::size_t first = static_cast<std::size_t>(blockIdx.x) * kThreads + threadIdx.x;
   std::uint32_t x = 0;
@@ -36,7 +33,7 @@ __global__ void __launch_bounds__(kThreads)
   }
   // What was read has to have come, though next to nothing of it goes into the result.
   const std::uint32_t read = x == 0x9E3779B9U ? 1U : 0U;
-  if (trigger == Trigger::after_reads) let_dependents_start();
+  if (trigger == Trigger::after_reads) cuda::let_successor_start();
   for (std::size_t i = first; i < count; i += threads) {
     const std::uint32_t mixed = (static_cast<std::uint32_t>(i) + read) * 2654435761U;
     out[i] = static_cast<float>(static_cast<std::int32_t>(mixed)) * 0x1p-29F;
