@@ -88,18 +88,11 @@ PLEAT_HD Folded join_neighbours(Folded* s, int count) {
   return s[0];
 }
 
-/// \p high, or the neighbour on the side of \p low, whichever is odd: rounded again to fewer bits,
-/// it gives what their exact sum would.
-PLEAT_HD float to_odd(float high, float low) {
-  const std::uint32_t u = bits_of(high);
-  if (low == 0.0F || (u & 1U) != 0) return high;
-  return float_of((u ^ bits_of(low)) >> 31 != 0 ? u - 1U : u + 1U);
-}
-
-/// To float, by to_odd.
+/// To float, rounded to odd: toward zero, the last bit then set where that lost anything. Rounded
+/// again to fewer bits, it gives what \p x would.
 PLEAT_HD float odd_float(double x) {
-  const float high = static_cast<float>(x);
-  return to_odd(high, static_cast<float>(x - static_cast<double>(high)));
+  const float cut = toward_zero(x);
+  return static_cast<double>(cut) == x ? cut : float_of(bits_of(cut) | 1U);
 }
 
 /// The pooled channel, value / weight within 2^-46 of itself, rounded, or (\p odd) rounded to odd.

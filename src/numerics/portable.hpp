@@ -108,6 +108,17 @@ PLEAT_HD float smaller(float a, float b) {
 #endif
 }
 
+/// x rounded toward zero; what no float reaches becomes the largest.
+PLEAT_HD float toward_zero(double x) {
+#if defined(__CUDA_ARCH__)
+  return __double2float_rz(x);
+#else
+  const float nearest = static_cast<float>(x);
+  const bool beyond = std::fabs(static_cast<double>(nearest)) > std::fabs(x);
+  return float_of(bits_of(nearest) - static_cast<std::uint32_t>(beyond));
+#endif
+}
+
 /// p * 2^k, k the whole number in the low bits of \p shifted, which goes into p's exponent as whole
 /// numbers are added: exact, as long as both are normal.
 PLEAT_HD double times_pow2(double p, double shifted) {

@@ -59,7 +59,7 @@ void Apply(Function which, std::span<const float> in, std::span<std::uint32_t> o
         put(ToBf16(x));
         break;
       case Function::e4m3:
-        put(E4m3Code(x));
+        put(hn::And(E4m3Code(x), hn::Set(U(), 0xFFU)));  // above it is nothing of meaning
         break;
       case Function::e2m1:
         put(E2m1Code<false>(x));

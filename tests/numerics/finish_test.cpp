@@ -132,25 +132,23 @@ TEST(Finish, QuotientsOfASizeThatNoFloatHas) {
 TEST(Finish, RoundsToOdd) {
   test::Random random(18);
   for (std::int64_t n = 0; n < test::repetitions(2'000'000); ++n) {
-    const float high = float_between(random, -100, 100);
-    // at most half a unit of the last place: what rounding to nearest leaves
-    const float unit = std::fabs(std::nextafter(high, 0.0F) - high);
-    const float low = n % 8 == 0 ? 0.0F : unit * (static_cast<float>(random.unit()) - 0.5F);
-    const double exact = static_cast<double>(high) + static_cast<double>(low);
-    if (rounded(exact) != high) continue;
-    ASSERT_EQ(bits_of(to_odd(high, low)), bits_of(odd_of(static_cast<Long>(exact)))) << n;
+    const float near = float_between(random, -100, 100);
+    // at most half a unit of the last place away
+    const float unit = std::fabs(std::nextafter(near, 0.0F) - near);
+    const float rest = n % 8 == 0 ? 0.0F : unit * (static_cast<float>(random.unit()) - 0.5F);
+    const double exact = static_cast<double>(near) + static_cast<double>(rest);
     ASSERT_EQ(bits_of(odd_float(exact)), bits_of(odd_of(static_cast<Long>(exact)))) << n;
     // and so rounding again is rounding once
-    ASSERT_EQ(to_bf16(to_odd(high, low)), bf16_of(static_cast<Long>(exact))) << n;
+    ASSERT_EQ(to_bf16(odd_float(exact)), bf16_of(static_cast<Long>(exact))) << n;
   }
   const float next = 1 + FLT_EPSILON;
-  EXPECT_EQ(to_odd(1.0F, 1e-30F), next);
-  EXPECT_EQ(to_odd(1.0F, -1e-30F), std::nextafter(1.0F, 0.0F));
-  EXPECT_EQ(to_odd(-1.0F, 1e-30F), std::nextafter(-1.0F, 0.0F));
-  EXPECT_EQ(to_odd(-1.0F, -1e-30F), -next);
-  EXPECT_EQ(to_odd(next, 1e-30F), next);
-  EXPECT_EQ(to_odd(next, -1e-30F), next);
-  EXPECT_EQ(bits_of(to_odd(-0.0F, 0.0F)), 0x80000000U);
+  EXPECT_EQ(odd_float(1.0 + 0x1p-50), next);
+  EXPECT_EQ(odd_float(1.0 - 0x1p-50), std::nextafter(1.0F, 0.0F));
+  EXPECT_EQ(odd_float(-1.0 + 0x1p-50), std::nextafter(-1.0F, 0.0F));
+  EXPECT_EQ(odd_float(-1.0 - 0x1p-50), -next);
+  EXPECT_EQ(odd_float(static_cast<double>(next) + 0x1p-50), next);
+  EXPECT_EQ(odd_float(static_cast<double>(next) - 0x1p-50), next);
+  EXPECT_EQ(bits_of(odd_float(-0.0)), 0x80000000U);
 }
 
 TEST(Finish, DoublesRoundToOdd) {
@@ -166,8 +164,13 @@ TEST(Finish, DoublesRoundToOdd) {
   EXPECT_EQ(to_bf16(rounded(1 + 0x1p-7 + below - 1)), 1 + 0x1p-6F);
   EXPECT_EQ(to_bf16(odd_float(1 + 0x1p-7 + below - 1)), 1 + 0x1p-7F);
   EXPECT_EQ(odd_float(0.0), 0.0F);
-  EXPECT_EQ(odd_float(1e-60), 0.0F);
+  // nothing is too small to be seen, nor too large
+  EXPECT_EQ(odd_float(1e-60), std::numeric_limits<float>::denorm_min());
+  EXPECT_EQ(odd_float(static_cast<double>(FLT_MIN) - 1e-50), std::nextafter(FLT_MIN, 0.0F));
   EXPECT_EQ(odd_float(1e60), FLT_MAX);
+  EXPECT_EQ(odd_float(-1e60), -FLT_MAX);
+  EXPECT_EQ(odd_float(std::numeric_limits<double>::infinity()),
+            std::numeric_limits<float>::infinity());
 }
 
 TEST(Finish, MeanSquareAndItsScales) {

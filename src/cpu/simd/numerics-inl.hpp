@@ -62,6 +62,11 @@ HWY_INLINE VD UpperDouble(VF x) {
   const hn::Half<F> half;
   return hn::PromoteTo(D64(), hn::UpperHalf(half, x));
 }
+/// Half a vector of floats, widened on its way from memory.
+HWY_INLINE VD LoadDoubles(const float* from) {
+  const hn::Half<F> half;
+  return hn::PromoteTo(D64(), hn::LoadU(half, from));
+}
 HWY_INLINE VF ToFloats(VD low, VD high) {
   const hn::Half<F> half;
   return hn::Combine(F(), hn::DemoteTo(half, high), hn::DemoteTo(half, low));
@@ -238,24 +243,34 @@ HWY_INLINE FoldedVec IfEqual(const Halves& x, const Halves& y, const FoldedVec& 
   return {IfEqual(x, y, a.weight, b.weight), IfEqual(x, y, a.value, b.value)};
 }
 
-/// numerics::to_odd.
-HWY_INLINE VF ToOdd(VF high, VF low) {
-  const U d;
-  const VU u = hn::BitCast(d, high);
-  const VU one = hn::Set(d, 1U);
-  const auto as_it_is =
-      hn::Or(hn::RebindMask(d, hn::Eq(low, hn::Zero(F()))), hn::Ne(hn::And(u, one), hn::Zero(d)));
-  // all ones where the signs differ, so one less; else one more
-  const auto differ = hn::BroadcastSignBit(hn::BitCast(I(), hn::Xor(u, hn::BitCast(d, low))));
-  const VU moved = hn::Add(u, hn::Or(hn::BitCast(d, differ), one));
-  return hn::BitCast(F(), hn::IfThenElse(as_it_is, u, moved));
-}
-
 /// numerics::odd_float.
 HWY_INLINE VF OddFloats(const Halves& x) {
-  const VF high = ToFloats(x.low, x.high);
-  return ToOdd(high,
-               ToFloats(hn::Sub(x.low, LowerDouble(high)), hn::Sub(x.high, UpperDouble(high))));
+  const U d;
+#if HWY_TARGET == HWY_AVX3
+  // conversions may say how they round
+  constexpr int kTowardZero = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
+  const __m256 low = _mm512_cvt_roundpd_ps(x.low.raw, kTowardZero);
+  const __m256 high = _mm512_cvt_roundpd_ps(x.high.raw, kTowardZero);
+  const __mmask8 low_lost = _mm512_cmpneq_pd_mask(_mm512_cvtps_pd(low), x.low.raw);
+  const __mmask8 high_lost = _mm512_cmpneq_pd_mask(_mm512_cvtps_pd(high), x.high.raw);
+  const VU cut = hn::BitCast(d, VF{_mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1)});
+  const __mmask16 lost = _mm512_kunpackb(high_lost, low_lost);
+  return hn::BitCast(F(), VU{_mm512_mask_or_epi32(cut.raw, lost, cut.raw, hn::Set(d, 1U).raw)});
+#else
+  // To the nearest, then to its odd neighbour on the side of what that leaves: of a remainder, the
+  // upper word of the double tells the side, and whether there is any.
+  const VF nearest = ToFloats(x.low, x.high);
+  const VU u = hn::BitCast(d, nearest);
+  const VU rest = hn::ConcatOdd(d, hn::BitCast(d, hn::Sub(x.high, UpperDouble(nearest))),
+                                hn::BitCast(d, hn::Sub(x.low, LowerDouble(nearest))));
+  const VU one = hn::Set(d, 1U);
+  const auto none = hn::Eq(hn::ShiftLeft<1>(rest), hn::Zero(d));
+  const auto as_it_is = hn::Or(none, hn::Eq(hn::And(u, one), one));
+  // all ones where the signs differ, so one less; else one more
+  const auto differ = hn::BroadcastSignBit(hn::BitCast(I(), hn::Xor(u, rest)));
+  const VU moved = hn::Add(u, hn::Or(hn::BitCast(d, differ), one));
+  return hn::BitCast(F(), hn::IfThenElse(as_it_is, u, moved));
+#endif
 }
 
 /// numerics::pooled_of.
@@ -293,66 +308,76 @@ HWY_INLINE VF LoadBf16(const std::uint16_t* from) {
   return hn::BitCast(F(), hn::ShiftLeft<16>(hn::PromoteTo(U(), hn::LoadU(U16(), from))));
 }
 
-/// numerics::e4m3_code, one code a lane.
+/// numerics::e4m3_code in the low byte of each lane; what lies above it means nothing. |x| is added
+/// to a number so much larger that the sum's last bit is that of a code: 2^(e + 20), e its exponent
+/// but at least -6. The sum's bits then count codes from 2^e on, and 8 codes share an exponent.
 HWY_INLINE VU E4m3Code(VF x) {
   const U d;
   const VU u = hn::BitCast(d, x);
-  const VU sign = hn::And(hn::ShiftRight<24>(u), hn::Set(d, 0x80U));
-  const VU a = hn::And(u, hn::Set(d, 0x7FFFFFFFU));
-  const VU subnormal = hn::Sub(hn::BitCast(d, hn::Add(hn::BitCast(F(), a), hn::Set(F(), 16384.0F))),
-                               hn::Set(d, 0x46800000U));
-  const VU odd = hn::And(hn::ShiftRight<20>(a), hn::Set(d, 1U));
-  const VU rounded = hn::Add(hn::Add(a, hn::Set(d, 0x7FFFFU)), odd);
-  const VU normal = hn::Sub(hn::ShiftRight<20>(rounded), hn::Set(d, 120U << 3));
-  // a has no sign bit, so signed comparisons, which every target has, will do
-  const auto as_signed = hn::BitCast(I(), a);
-  const auto small = hn::RebindMask(d, hn::Lt(as_signed, hn::Set(I(), 0x3C800000)));
-  const auto large = hn::RebindMask(d, hn::Gt(as_signed, hn::Set(I(), 0x43DFFFFF)));
-  const VU code =
-      hn::IfThenElse(large, hn::Set(d, 0x7EU), hn::IfThenElse(small, subnormal, normal));
-  return hn::Or(sign, code);
+  // what is larger, or NaN, has the largest code
+  const VU a = hn::Min(hn::And(u, hn::Set(d, 0x7FFFFFFFU)),
+                       hn::Set(d, numerics::bits_of(numerics::kE4m3Max)));
+  constexpr std::uint32_t kLeast = 121U << 23;       // 2^-6
+  constexpr std::uint32_t kFirst = -(kLeast >> 20);  // so that 0 has code 0
+  static_assert(kFirst % 2 == 0, "ties go to even codes");
+  const VU e = hn::Max(hn::And(a, hn::Set(d, 0x7F800000U)), hn::Set(d, kLeast));
+  const VU large = hn::Add(e, hn::Set(d, (20U << 23) + kFirst % 256));
+  const VF sum = hn::Add(hn::BitCast(F(), a), hn::BitCast(F(), large));
+  const VU code = hn::Add(hn::BitCast(d, sum), hn::ShiftRight<20>(e));
+  return hn::OrAnd(code, hn::ShiftRight<24>(u), hn::Set(d, 0x80U));
 }
 
-/// numerics::e2m1_code, one code a lane.
+/// numerics::e2m1_code, one code a lane. Nearest even: as E4m3Code, by 2^(e + 22), e at least 0,
+/// and two codes an exponent.
 template <bool kTiesToZero>
 HWY_INLINE VU E2m1Code(VF x) {
   const F d;
   const U du;
   const VF a = hn::Abs(x);
-  VU code = hn::Zero(du);
-  const auto above = [&](float bound) HWY_ATTR {
-    code = hn::Sub(code, hn::VecFromMask(du, hn::RebindMask(du, hn::Gt(a, hn::Set(d, bound)))));
-  };
-  const auto from = [&](float bound) HWY_ATTR {
-    if (kTiesToZero) return above(bound);
-    code = hn::Sub(code, hn::VecFromMask(du, hn::RebindMask(du, hn::Ge(a, hn::Set(d, bound)))));
-  };
-  above(0.25F);
-  from(0.75F);
-  above(1.25F);
-  from(1.75F);
-  above(2.5F);
-  from(3.5F);
-  above(5.0F);
-  VU sign = hn::ShiftLeft<3>(hn::ShiftRight<31>(hn::BitCast(du, x)));
-  if (kTiesToZero) sign = hn::IfThenElse(hn::Eq(code, hn::Zero(du)), hn::Zero(du), sign);
-  return hn::Or(code, sign);
+  const VU sign = hn::And(hn::ShiftRight<28>(hn::BitCast(du, x)), hn::Set(du, 8U));
+  if constexpr (kTiesToZero) {
+    VU code = hn::Zero(du);
+    for (const float bound : {0.25F, 0.75F, 1.25F, 1.75F, 2.5F, 3.5F, 5.0F}) {
+      const auto above = hn::RebindMask(du, hn::Gt(a, hn::Set(d, bound)));
+      code = hn::Sub(code, hn::VecFromMask(du, above));
+    }
+    return hn::Or(code, hn::IfThenZeroElse(hn::Eq(code, hn::Zero(du)), sign));
+  } else {
+    const VF clamped = hn::IfThenElseZero(hn::Eq(a, a), hn::Min(a, hn::Set(d, 6.0F)));
+    const VU least = hn::Set(du, 127U << 23);
+    const VU bits = hn::And(hn::BitCast(du, clamped), hn::Set(du, 0x7F800000U));
+    const VU e = hn::Max(bits, least);
+    const VF large = hn::BitCast(d, hn::Add(e, hn::Set(du, 22U << 23)));
+    const VU count = hn::BitCast(du, hn::Add(clamped, large));
+    const VU code = hn::Add(count, hn::ShiftRight<22>(hn::Sub(e, least)));
+    return hn::Or(hn::And(code, hn::Set(du, 7U)), sign);
+  }
 }
 
-/// One byte a lane; every lane is below 256.
+/// The low byte of each lane.
 HWY_INLINE void StoreBytes(VU x, std::uint8_t* to) {
-  hn::StoreU(hn::DemoteTo(U8(), hn::BitCast(I(), x)), U8(), to);
+  hn::StoreU(hn::TruncateTo(U8(), x), U8(), to);
 }
 
-/// numerics::sum_halves of the lanes.
-template <class D>
-HWY_INLINE float SumHalves(D d, hn::Vec<D> x) {
+/// The lanes as one, by halves: x[i] with x[i + n/2] first. Narrower vectors are cheaper.
+template <class D, class Two>
+HWY_INLINE float Halved(D d, hn::Vec<D> x, const Two& two) {
   if constexpr (hn::MaxLanes(D()) == 1) {
     return hn::GetLane(x);
   } else {
     const hn::Half<D> half;
-    return SumHalves(half, hn::Add(hn::LowerHalf(half, x), hn::UpperHalf(half, x)));
+    return Halved(half, two(hn::LowerHalf(half, x), hn::UpperHalf(half, x)), two);
   }
+}
+/// numerics::sum_halves of the lanes.
+template <class D>
+HWY_INLINE float SumHalves(D d, hn::Vec<D> x) {
+  return Halved(d, x, [](auto a, auto b) HWY_ATTR { return hn::Add(a, b); });
+}
+/// The largest lane; none is NaN.
+template <class D>
+HWY_INLINE float MaxHalves(D d, hn::Vec<D> x) {
+  return Halved(d, x, [](auto a, auto b) HWY_ATTR { return hn::Max(a, b); });
 }
 
 }  // namespace pleat::cpu::HWY_NAMESPACE

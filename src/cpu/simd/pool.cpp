@@ -36,22 +36,19 @@ HWY_INLINE VF LoadFloats(const Source& source, const std::byte* row, std::int64_
   if (source.dtype == DType::bf16) return LoadBf16(reinterpret_cast<const std::uint16_t*>(row) + c);
   return hn::LoadU(F(), reinterpret_cast<const float*>(row) + c);
 }
-/// Floats are widened on their way from memory.
-HWY_INLINE Halves LoadDoubles(const Source& source, const std::byte* row, std::int64_t c) {
+HWY_INLINE Halves LoadWide(const Source& source, const std::byte* row, std::int64_t c) {
   if (source.dtype == DType::bf16) return Widened(LoadFloats(source, row, c));
-  const hn::Half<F> half;
   const float* x = reinterpret_cast<const float*>(row) + c;
-  return {hn::PromoteTo(D64(), hn::LoadU(half, x)),
-          hn::PromoteTo(D64(), hn::LoadU(half, x + kLanes / 2))};
+  return {LoadDoubles(x), LoadDoubles(x + kLanes / 2)};
 }
 HWY_INLINE Halves Kv(const Source& source, const RowGroup& g, int r, std::int64_t c) {
-  if (source.rounding == Rounding::none) return LoadDoubles(source, g.row[r], c);
+  if (source.rounding == Rounding::none) return LoadWide(source, g.row[r], c);
   return Widened(ToBf16(LoadFloats(source, g.row[r], c)));
 }
 HWY_INLINE ScoreVec Score(const Source& source, const RowGroup& g, int r, std::int64_t c) {
   const std::byte* row = g.row[r] + g.score_offset;
   VF x = LoadFloats(source, row, c);
-  if (!source.ape && source.rounding == Rounding::none) return {x, LoadDoubles(source, row, c)};
+  if (!source.ape && source.rounding == Rounding::none) return {x, LoadWide(source, row, c)};
   if (source.rounding == Rounding::before_ape) x = ToBf16(x);
   if (source.late) {
     const VF ape = hn::LoadU(F(), g.ape[r] + c);

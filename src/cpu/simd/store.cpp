@@ -20,7 +20,7 @@ HWY_BEFORE_NAMESPACE();
 namespace pleat::cpu::HWY_NAMESPACE {
 
 // A row is `n` floats, n a multiple of 64, in memory that stays in the first-level cache: each step
-// of the finish is one pass over it.
+// of the finish is one pass over it. Only the rotated part may be of any even length.
 
 /// Lines of the next rows that are asked for with each 64 channels.
 inline constexpr int kFetchPerBlock = 16;
@@ -82,75 +82,76 @@ struct Turn {
   bool round;  ///< to bf16 before it turns
 };
 
-/// numerics::normed, of half a vector; rounded, where the recipe does.
-HWY_INLINE VD Normed(VD x, VD weight, const Turn& t) {
-  return hn::Mul(hn::Mul(x, hn::Set(D64(), t.scale)), weight);
+/// The table row of `n` channels as pairs, which is how the channels lie: cos and sin in turn.
+HWY_INLINE const float* InPairs(const float* table, int n, bool in_pairs, float* room) {
+  if (in_pairs) return table;
+  int i = 0;
+  for (; i + kLanes <= n / 2; i += kLanes) {
+    hn::StoreInterleaved2(hn::LoadU(F(), table + i), hn::LoadU(F(), table + n / 2 + i), F(),
+                          room + 2 * i);
+  }
+  for (; i < n / 2; ++i) {
+    room[2 * i] = table[i];
+    room[2 * i + 1] = table[n / 2 + i];
+  }
+  return room;
 }
-HWY_INLINE Halves Normed(VF x, VF weight, const Turn& t) {
-  const Halves y{Normed(LowerDouble(x), LowerDouble(weight), t),
-                 Normed(UpperDouble(x), UpperDouble(weight), t)};
-  return t.round ? Widened(ToBf16(OddFloats(y))) : y;
-}
-/// a * b - c * d and a * b + c * d: rope_even and rope_odd.
-HWY_INLINE VF Turned(const Halves& a, VF b, const Halves& c, VF d, bool minus) {
-  const auto half = [minus](VD a_, VD b_, VD c_, VD d_) HWY_ATTR {
-    const VD cd = hn::Mul(c_, d_);
-    return minus ? hn::MulSub(a_, b_, cd) : hn::MulAdd(a_, b_, cd);
-  };
-  return OddFloats({half(a.low, LowerDouble(b), c.low, LowerDouble(d)),
-                    half(a.high, UpperDouble(b), c.high, UpperDouble(d))});
+
+/// numerics::rope_even and rope_odd of pairs that lie side by side; `trig` is their cos and sin.
+HWY_INLINE VD Turned(VD x, VD trig) {
+  const D64 d;
+  const VD minus_in_even = hn::OddEven(hn::Zero(d), hn::Set(d, -0.0));
+  const VD other = hn::Xor(hn::Reverse2(d, trig), minus_in_even);  // -sin and cos
+  return hn::MulAdd(hn::DupEven(x), trig, hn::Mul(hn::DupOdd(x), other));
 }
 
 /// Norm and RoPE of the last `n` channels: vectors where they fit, numerics otherwise.
-void Rotate(float* HWY_RESTRICT x, int n, const Turn& t) {
-  const F d;
-  const int pairs = n / 2;
+template <bool kRound>
+void RotateRounded(float* HWY_RESTRICT x, int n, const Turn& t) {
+  float room[kTileChannels];
+  const float* HWY_RESTRICT trig = InPairs(t.table, n, t.in_pairs, room);
+  const VD scale = hn::Set(D64(), t.scale);
   int i = 0;
-  for (; i + kLanes <= pairs; i += kLanes) {
-    VF cos;
-    VF sin;
-    if (t.in_pairs) {
-      hn::LoadInterleaved2(d, t.table + 2 * i, cos, sin);
-    } else {
-      cos = hn::LoadU(d, t.table + i);
-      sin = hn::LoadU(d, t.table + pairs + i);
-    }
-    VF in_even;
-    VF in_odd;
-    VF even_weight;
-    VF odd_weight;
-    hn::LoadInterleaved2(d, x + 2 * i, in_even, in_odd);
-    hn::LoadInterleaved2(d, t.weight + 2 * i, even_weight, odd_weight);
-    const Halves even = Normed(in_even, even_weight, t);
-    const Halves odd = Normed(in_odd, odd_weight, t);
-    hn::StoreInterleaved2(Turned(even, cos, odd, sin, true), Turned(even, sin, odd, cos, false), d,
-                          x + 2 * i);
+  for (; i + kLanes <= n; i += kLanes) {
+    const auto normed = [&](int at) HWY_ATTR {  // numerics::normed
+      return hn::Mul(hn::Mul(LoadDoubles(x + at), scale), LoadDoubles(t.weight + at));
+    };
+    Halves y{normed(i), normed(i + kLanes / 2)};
+    if constexpr (kRound) y = Widened(ToBf16(OddFloats(y)));
+    y = {Turned(y.low, LoadDoubles(trig + i)), Turned(y.high, LoadDoubles(trig + i + kLanes / 2))};
+    Put(OddFloats(y), x, i);
   }
-  for (; i < pairs; ++i) {
-    const float cos = t.in_pairs ? t.table[2 * i] : t.table[i];
-    const float sin = t.in_pairs ? t.table[2 * i + 1] : t.table[pairs + i];
+  for (; i < n; i += 2) {
     double pair[2];
     for (int k = 0; k < 2; ++k) {
-      pair[k] = numerics::normed(x[2 * i + k], t.scale, t.weight[2 * i + k]);
-      if (t.round) {
-        pair[k] = static_cast<double>(numerics::to_bf16(numerics::odd_float(pair[k])));
-      }
+      pair[k] = numerics::normed(x[i + k], t.scale, t.weight[i + k]);
+      if (kRound) pair[k] = static_cast<double>(numerics::to_bf16(numerics::odd_float(pair[k])));
     }
-    x[2 * i] = numerics::odd_float(numerics::rope_even(pair[0], pair[1], cos, sin));
-    x[2 * i + 1] = numerics::odd_float(numerics::rope_odd(pair[0], pair[1], cos, sin));
+    x[i] = numerics::odd_float(numerics::rope_even(pair[0], pair[1], trig[i], trig[i + 1]));
+    x[i + 1] = numerics::odd_float(numerics::rope_odd(pair[0], pair[1], trig[i], trig[i + 1]));
   }
 }
 
-/// Of all lanes, in all lanes.
-HWY_INLINE VF Largest(VF magnitudes) {
-  return hn::MaxOfLanes(F(), magnitudes);
+void Rotate(float* x, int n, const Turn& t) {
+  t.round ? RotateRounded<true>(x, n, t) : RotateRounded<false>(x, n, t);
 }
 
 VF LargestMagnitude(const float* row, int n) {
   VF m = hn::Zero(F());
   for (int i = 0; i < n; i += kLanes)
     m = Larger(hn::Abs(At(row, i)), m);
-  return Largest(m);
+  return hn::Set(F(), MaxHalves(F(), m));
+}
+
+/// RoundRow first.
+VF LargestRounded(float* row, int n) {
+  VF m = hn::Zero(F());
+  for (int i = 0; i < n; i += kLanes) {
+    const VF x = ToBf16(At(row, i));
+    Put(x, row, i);
+    m = Larger(hn::Abs(x), m);
+  }
+  return hn::Set(F(), MaxHalves(F(), m));
 }
 
 /// 2^e as its UE8M0 byte, e + 127, in all lanes. The scalar twins are calls of fmaxf, which would
@@ -165,12 +166,14 @@ HWY_INLINE VU Ue8m0(VF scale) {
 HWY_INLINE VF Inverse(VU ue8m0) {
   return hn::BitCast(F(), hn::ShiftLeft<23>(hn::Sub(hn::Set(U(), 254U), ue8m0)));
 }
-/// numerics::fp8_exponent.
+/// numerics::fp8_exponent, by numerics::exponent_of_448th.
 HWY_INLINE VU Fp8Exponent(VF amax, bool floor_on_scale) {
-  const VF most = hn::Set(F(), numerics::kE4m3Max);
-  const VF floor = hn::Set(F(), numerics::kFp8Floor);
-  return Ue8m0(floor_on_scale ? hn::Max(hn::Div(amax, most), floor)
-                              : hn::Div(hn::Max(amax, floor), most));
+  const U d;
+  const VF floored = floor_on_scale ? amax : hn::Max(amax, hn::Set(F(), numerics::kFp8Floor));
+  const VU e = hn::ShiftRight<23>(hn::Add(hn::BitCast(d, floored), hn::Set(d, 0x1FFFFFU)));
+  // e + 135, and 1e-4 <= 2^-13
+  return floor_on_scale ? hn::Sub(hn::Max(e, hn::Set(d, 122U)), hn::Set(d, 8U))
+                        : hn::Sub(e, hn::Set(d, 8U));
 }
 HWY_INLINE std::uint8_t Byte(VU x) {
   return static_cast<std::uint8_t>(hn::GetLane(x));
@@ -183,12 +186,6 @@ void PutBf16(const float* row, int n, std::uint8_t* out) {
     StoreBf16(At(row, i), bits);
     std::memcpy(out + 2 * i, bits, sizeof(bits));
   }
-}
-
-/// E4M3 codes of row * factor.
-void PutE4m3(const float* row, int n, VF f, std::uint8_t* out) {
-  for (int i = 0; i < n; i += kLanes)
-    StoreBytes(E4m3Code(hn::Mul(At(row, i), f)), out + i);
 }
 
 /// Butterflies at distance kDistance within vectors: lane i becomes x[i] + x[i ^ kDistance], or the
@@ -239,24 +236,33 @@ void StoreFp8Mla(const Finish& f, float scale, const Turn& turn, float* HWY_REST
   const RecipeTraits r = traits_of(c.recipe);
   const int rope = c.geometry.rope_dim;
   const int nope = c.geometry.head_dim - rope;
+  const float* HWY_RESTRICT norm = f.norm;
   constexpr int kVectors = kFp8Block / kLanes;
   const VF s = hn::Set(F(), scale);
+  // A pass each for what hangs together by long waits: the blocks of a pass overlap.
+  float amax[4096 / kFp8Block];
   for (int b = 0; b < nope; b += kFp8Block) {
-    VF x[kVectors];
-    VF amax = hn::Zero(F());
+    VF most = hn::Zero(F());
     PLEAT_UNROLL(16)
     for (int v = 0; v < kVectors; ++v) {
       const int i = b + v * kLanes;
-      x[v] = ToBf16(hn::Mul(hn::Mul(At(row, i), s), At(f.norm, i)));
-      amax = Larger(hn::Abs(x[v]), amax);
+      const VF x = ToBf16(hn::Mul(hn::Mul(At(row, i), s), At(norm, i)));
+      Put(x, row, i);
+      most = Larger(hn::Abs(x), most);
     }
-    const VU e = Fp8Exponent(Largest(amax), r.floor_on_scale);
+    amax[b / kFp8Block] = MaxHalves(F(), most);
+    ahead.fetch(kFetchPerBlock);
+  }
+  const bool floor_on_scale = r.floor_on_scale;
+  for (int b = 0; b < nope; b += kFp8Block) {
+    const VU e = Fp8Exponent(hn::Set(F(), amax[b / kFp8Block]), floor_on_scale);
     const VF factor = Inverse(e);
     PLEAT_UNROLL(16)
-    for (int v = 0; v < kVectors; ++v)
-      StoreBytes(E4m3Code(hn::Mul(x[v], factor)), values + b + v * kLanes);
+    for (int v = 0; v < kVectors; ++v) {
+      const int i = b + v * kLanes;
+      StoreBytes(E4m3Code(hn::Mul(At(row, i), factor)), values + i);
+    }
     scales[b / kFp8Block] = Byte(e);
-    ahead.fetch(kFetchPerBlock);
   }
   scales[nope / kFp8Block] = 0;
   row += nope;
@@ -276,41 +282,52 @@ void StoreFp8Tensor(const Finish& f, const float* row, std::uint8_t* values) {
     StoreBytes(E4m3Code(hn::Div(ToBf16(At(row, i)), scale)), values + i);
 }
 
-void StoreIndexFp8(const Compressor& c, const float* row, std::uint8_t* values,
+/// Codes of 4 bits, two a byte: the lane before the lower.
+HWY_INLINE void StoreNibbles(VU codes, std::uint8_t* to) {
+  const hn::Repartition<std::uint64_t, F> d;
+  const hn::Rebind<std::uint8_t, decltype(d)> bytes;
+  const auto pairs = hn::BitCast(d, codes);
+  hn::StoreU(hn::TruncateTo(bytes, hn::Or(pairs, hn::ShiftRight<28>(pairs))), bytes, to);
+}
+
+/// Of an indexer row, or of a block of it; rounds it first, where the recipe does.
+HWY_INLINE VF IndexAmax(const RecipeTraits& r, float* row, int n) {
+  return r.index_bf16 ? LargestRounded(row, n) : LargestMagnitude(row, n);
+}
+
+void StoreIndexFp8(const RecipeTraits& r, int n, float* row, std::uint8_t* values,
                    std::uint8_t* scales) {
-  const int n = c.geometry.head_dim;
   const F d;
-  const VF amax = LargestMagnitude(row, n);
+  const VF amax = IndexAmax(r, row, n);
   VF scale;
-  if (traits_of(c.recipe).index_scale_raw) {
+  VF factor;
+  if (r.index_scale_raw) {
     scale = hn::Div(hn::Max(amax, hn::Set(d, numerics::kFp8Floor)), hn::Set(d, numerics::kE4m3Max));
+    factor = hn::Div(hn::Set(d, 1.0F), scale);
   } else {
-    scale = hn::BitCast(d, hn::ShiftLeft<23>(Fp8Exponent(amax, false)));
+    const VU e = Fp8Exponent(amax, false);
+    scale = hn::BitCast(d, hn::ShiftLeft<23>(e));
+    factor = Inverse(e);
   }
-  PutE4m3(row, n, hn::Div(hn::Set(d, 1.0F), scale), values);
+  for (int i = 0; i < n; i += kLanes)
+    StoreBytes(E4m3Code(hn::Mul(At(row, i), factor)), values + i);
   const float one = hn::GetLane(scale);
   std::memcpy(scales, &one, 4);
 }
 
 template <bool kTiesToZero>
-void StoreIndexMxfp4(int n, const float* row, std::uint8_t* values, std::uint8_t* scales) {
+void StoreIndexMxfp4(const RecipeTraits& r, int n, float* row, std::uint8_t* values,
+                     std::uint8_t* scales) {
   const F d;
   const VF floor = hn::Set(d, kTiesToZero ? numerics::kFp8Floor : numerics::kFp4Floor);
   for (int b = 0; b < n / kFp4Block; ++b) {
-    const float* x = row + b * kFp4Block;
-    const VF amax = hn::Max(LargestMagnitude(x, kFp4Block), floor);
+    float* x = row + b * kFp4Block;
+    const VF amax = hn::Max(IndexAmax(r, x, kFp4Block), floor);
     const VU e = Ue8m0(hn::Mul(amax, hn::Set(d, numerics::kSixth)));
     const VF factor = Inverse(e);
-    alignas(64) std::uint8_t codes[kFp4Block];
-    for (int i = 0; i < kFp4Block; i += kLanes)
-      StoreBytes(E2m1Code<kTiesToZero>(hn::Mul(At(x, i), factor)), codes + i);
-    for (int i = 0; i < kFp4Block; i += 8) {  // eight codes to four bytes, by shifts of a word
-      std::uint64_t w = 0;
-      std::memcpy(&w, codes + i, 8);
-      w = (w | w >> 4) & 0x00FF00FF00FF00FFU;
-      w = (w | w >> 8) & 0x0000FFFF0000FFFFU;
-      const auto packed = static_cast<std::uint32_t>(w | w >> 16);
-      std::memcpy(values + (b * kFp4Block + i) / 2, &packed, 4);
+    for (int i = 0; i < kFp4Block; i += kLanes) {
+      const VU codes = E2m1Code<kTiesToZero>(hn::Mul(At(x, i), factor));
+      StoreNibbles(codes, values + (b * kFp4Block + i) / 2);
     }
     scales[b] = Byte(e);
   }
@@ -337,13 +354,12 @@ void StoreRow(const Finish& f, const float* rope_row, float* row, Ahead& ahead,
   if (c.row_format == RowFormat::bf16) return PutBf16(row, n, values);
   if (c.row_format == RowFormat::fp8_tensor) return StoreFp8Tensor(f, row, values);
   if (r.hadamard) {
-    if (r.norm_bf16) RoundRow(row, n);
+    if (r.norm_bf16) RoundRow(row + n - kTileChannels, kTileChannels);  // the others are rounded
     Hadamard(row, n);
   }
-  if (r.index_bf16) RoundRow(row, n);
-  if (c.row_format == RowFormat::index_fp8) return StoreIndexFp8(c, row, values, scales);
-  if (r.fp4_ties_to_zero) return StoreIndexMxfp4<true>(n, row, values, scales);
-  StoreIndexMxfp4<false>(n, row, values, scales);
+  if (c.row_format == RowFormat::index_fp8) return StoreIndexFp8(r, n, row, values, scales);
+  if (r.fp4_ties_to_zero) return StoreIndexMxfp4<true>(r, n, row, values, scales);
+  StoreIndexMxfp4<false>(r, n, row, values, scales);
 }
 
 }  // namespace pleat::cpu::HWY_NAMESPACE
