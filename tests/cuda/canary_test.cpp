@@ -58,8 +58,8 @@ EngineShape shape_of(const Geometry& g, bool ring) {
   s.state_gap = 24;
   s.plan = true;  // it has its memory; each op is called with it and without
   if (!ring) {
-    s.state_rows = g.ratio == 4 ? 4 : 8;
-    s.cache_rows = 256 / g.ratio;
+    s.state_rows = special_state_rows(g);
+    s.cache_rows = special_cache_rows(g);
     return s;
   }
   s.layout = StateLayout::ring;

@@ -140,8 +140,8 @@ inline EngineShape engine_shape(const Case& c) {
   s.layout = c.layout;
   s.write = c.write;
   s.padding = 0.3;
-  s.cache_rows = 256 / c.geometry.ratio;
-  s.state_rows = c.layout == kRing ? c.geometry.window() + 3 : c.geometry.ratio == 4 ? 4 : 8;
+  s.cache_rows = special_cache_rows(c.geometry);
+  s.state_rows = c.layout == kRing ? c.geometry.window() + 3 : special_state_rows(c.geometry);
   return s;
 }
 

@@ -62,8 +62,10 @@ EngineShape shape_of(const Way& w) {
   s.plan = w.plan;
   s.padding = 0.3;
   s.skipped = 0.2;
-  s.cache_rows = w.special ? 64 : 3;
-  s.state_rows = w.special ? 4 : w.layout == StateLayout::ring ? 13 : 7;
+  s.cache_rows = w.special ? special_cache_rows(Csa::value) : 3;
+  s.state_rows = w.special                       ? special_state_rows(Csa::value)
+                 : w.layout == StateLayout::ring ? 13
+                                                 : 7;
   s.state_gap = 24;
   s.cache_gap = 48;
   if (!w.special) s.row_gap = 8;

@@ -164,8 +164,8 @@ EngineShape shape_of(const Geometry& g, EngineShape::Path path, bool special) {
   EngineShape s;
   s.path = path;
   s.plan = special;
-  s.state_rows = special ? (g.ratio == 4 ? 4 : 8) : 3;
-  s.cache_rows = special ? 256 / g.ratio : 3;
+  s.state_rows = special ? special_state_rows(g) : 3;
+  s.cache_rows = special ? special_cache_rows(g) : 3;
   return s;
 }
 

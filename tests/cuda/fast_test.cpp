@@ -63,8 +63,8 @@ TEST_P(Fast, GivesTheSameRowsHoweverTokensArrive) {
   at_once.tidy = true;  // then windows have the same cache slots in each schedule
   at_once.single = 0;
   at_once.max_chunk = 3 * r;
-  at_once.state_rows = r == 4 ? 4 : 8;
-  at_once.cache_rows = 256 / r;
+  at_once.state_rows = special_state_rows(g);
+  at_once.cache_rows = special_cache_rows(g);
   EngineShape chunks = at_once;
   chunks.single = 0.4;
   chunks.max_chunk = r / 2 + 1;
@@ -103,8 +103,8 @@ TEST_P(Fast, PoolsWithinAMillionthOfTheRow) {
   const Geometry& g = GetParam().geometry;
   const Layer layer = layer_of(GetParam(), 4 * g.ratio);
   EngineShape shape;
-  shape.state_rows = g.ratio == 4 ? 4 : 8;
-  shape.cache_rows = 256 / g.ratio;
+  shape.state_rows = special_state_rows(g);
+  shape.cache_rows = special_cache_rows(g);
   const RigSize size = rig_size(layer, shape, windows, windows);
   Rig exact(layer, shape, size, gpu_exec());
   Rig fast(layer, shape, size, fast_exec());
@@ -189,8 +189,8 @@ class InParts {
   static EngineShape shape_of(const Geometry& g) {
     EngineShape s;
     s.plan = true;
-    s.state_rows = g.ratio == 4 ? 4 : 8;
-    s.cache_rows = 256 / g.ratio;
+    s.state_rows = special_state_rows(g);
+    s.cache_rows = special_cache_rows(g);
     return s;
   }
 

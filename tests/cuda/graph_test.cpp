@@ -84,7 +84,7 @@ EngineShape shape_of(const Case& c) {
   s.plan = c.way.plan;
   s.padding = 0.3;
   s.skipped = 0.2;
-  s.cache_rows = 256 / c.kind.geometry.ratio;
+  s.cache_rows = special_cache_rows(c.kind.geometry);
   s.state_rows = c.kind.page_rows;
   if (s.layout == StateLayout::ring) {
     s.state_rows = c.kind.geometry.window() + 5;

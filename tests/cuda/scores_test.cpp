@@ -92,7 +92,7 @@ EngineShape shape_of(const Kind& k) {
   s.plan = true;  // it has its memory; ops are called with it and without
   s.skipped = 0.05;
   s.state_rows = k.state_rows;
-  s.cache_rows = 256 / k.geometry.ratio;
+  s.cache_rows = special_cache_rows(k.geometry);
   return s;
 }
 

@@ -60,8 +60,8 @@ class Lane {
     s.path = job.path;
     s.plan = job.plan;
     s.padding = 0.2;
-    s.state_rows = job.geometry.ratio == 4 ? 4 : 8;
-    s.cache_rows = 256 / job.geometry.ratio;
+    s.state_rows = special_state_rows(job.geometry);
+    s.cache_rows = special_cache_rows(job.geometry);
     return s;
   }
 

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "support/schedule.hpp"
+
 // How calls are spread over devices of any size, which no GPU is needed for: whatever the call and
 // the device, somebody folds, and blocks come in whole clusters.
 namespace pleat::cuda {
@@ -26,7 +28,7 @@ struct Shape {
 Call call_of(const Shape& s) {
   static std::int64_t memory[2];
   const Geometry& g = s.geometry;
-  const std::int64_t page_rows = s.special ? (g.overlap ? g.ratio : 8) : 16;
+  const std::int64_t page_rows = s.special ? test::special_state_rows(g) : 16;
   Call c;
   c.compressor.geometry = g;
   c.compressor.row_format = g.head_dim == 128 ? RowFormat::index_fp8 : RowFormat::fp8_mla;
@@ -35,7 +37,8 @@ Call call_of(const Shape& s) {
   c.state.pages = TensorView::paged(memory, DType::f32, 64, page_rows, g.row_width(),
                                     page_rows * g.row_width());
   c.state.block_table = TensorView::packed(memory, DType::i32, s.requests, 4);
-  c.cache = TensorView::paged(memory, DType::u8, 64, 256 / g.ratio, 640, 640 * 256 / g.ratio);
+  const std::int64_t cache_rows = test::special_cache_rows(g);
+  c.cache = TensorView::paged(memory, DType::u8, 64, cache_rows, 640, 640 * cache_rows);
   if (s.plan) c.plan = {memory, s.tokens};
   return c;
 }

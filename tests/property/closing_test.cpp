@@ -61,7 +61,8 @@ class Closing : public ::testing::TestWithParam<std::tuple<bool, StateLayout>> {
     s.layout = std::get<1>(GetParam());
     s.max_chunk = max_chunk;
     s.single = 0;
-    s.state_rows = s.layout == StateLayout::ring ? geometry().window() + 4 : hca() ? 8 : 4;
+    s.state_rows =
+        s.layout == StateLayout::ring ? geometry().window() + 4 : special_state_rows(geometry());
     s.running = 18;
     return s;
   }

@@ -61,8 +61,8 @@ EngineShape main_shape(std::uint64_t seed) {
   Random random(hash_of(seed, 31, 31, 31));
   if (random.chance(0.5)) s.write.policy = StatePolicy::tail;
   if (s.layout == StateLayout::paged && random.chance(0.5)) {  // what engines have
-    s.state_rows = 4;
-    s.cache_rows = 64;
+    s.state_rows = special_state_rows(Csa::value);
+    s.cache_rows = special_cache_rows(Csa::value);
     s.row_gap = 0;
   }
   return s;

@@ -43,6 +43,15 @@ struct EngineShape {
 
 std::string to_string(const EngineShape& shape);
 
+/// Rows of the pages that engines choose, which the special CUDA kernels are for: state pages of a
+/// group of rows, cache pages of 256 tokens.
+constexpr std::int64_t special_state_rows(const Geometry& g) {
+  return g.overlap ? g.ratio : kGroupRows;
+}
+constexpr std::int64_t special_cache_rows(const Geometry& g) {
+  return 256 / g.ratio;
+}
+
 /// The ops of a path, in order, without the plan.
 std::vector<Op> ops_of(EngineShape::Path path);
 
