@@ -34,10 +34,15 @@ struct CsaMemory {
   static constexpr int found_bytes = kScanThreads * static_cast<int>(sizeof(PlanEntry));
 };
 
+/// A window's entry comes with the rows of the window two before it: over a fold there are no
+/// registers for it. So at most four are there or on their way.
+inline constexpr int kEntries = 4;
+
 template <class G>
 struct CsaShared {
   float squares[2][CsaTeam<G>::teams][G::tiles];
-  Two handed[2][kCsaWarps / 2][32];  ///< the second tile, from partner to partner
+  Two handed[2][kCsaWarps / 2][32];        ///< the second tile, from partner to partner
+  PlanEntry entries[kCsaWarps][kEntries];  ///< of the window in hand and those to come
   LateSlot late[kCsaWarps][2];
 };
 
@@ -95,21 +100,15 @@ struct CsaWarp {
     ask_for_bias(dynamic);
     if (!p.early) wait_for_predecessor();
     list = windows(block, dynamic);
-    ask_for_first_window();
+    ask_for_first_tiles();
     if (bias != Bias::none) {
       wait_for_copies<kWarpTiles>();
       __syncthreads();  // the position bias is there
     }
-    fresh = fresh_of(p, list.head[0]);
-    first_window = list.head[0].row == 0;
-    next = list.head[1];
 #pragma unroll 1
-    for (std::int32_t index = list.first; index < list.count; index += list.stride, side ^= 1U) {
+    for (std::int32_t index = list.first; index < list.count; index += list.stride, ++turn) {
       Two x[kWarpTiles];
       fold(index, x);
-      fresh = fresh_of(p, next);
-      first_window = next.row == 0;
-      if (index + 2 * list.stride < list.count) next = list.at(index + 2 * list.stride);
       if (p.output == Output::cache) {
         finish(x);
       } else {
@@ -145,54 +144,74 @@ struct CsaWarp {
     return scan_chunk<G>(p, block, at.team, at.teams, found);
   }
 
-  __device__ __forceinline__ void ask_for_first_window() {
-    const bool any = list.first < list.count;
-    if (any) pages = csa_pages<G, PageRows>(p, list.head[0]);
+  __device__ __forceinline__ PlanEntry& entry(std::uint32_t of_turn) const {
+    return sh.entries[at.warp][of_turn % kEntries];
+  }
+
+  __device__ __forceinline__ void ask_for_first_tiles() {
+    if (at.lane == 0) {
+      entry(0) = list.head[0];
+      entry(1) = list.head[1];
+    }
+    __syncwarp();
+    if (list.first < list.count) pages = csa_pages<G, PageRows>(p, list.head[0]);
     wait_for_rows();
 #pragma unroll 1
-    for (int t = 0; t < kWarpTiles; ++t) {
-      if (any && folds(t)) copies.issue(p, list.head[0], pages, t);
-      if (any && finishes && t == 0) {
-        issue_late<G>(p, list.head[0], rotates(), at.lane, sh.late[at.warp][0]);
+    for (int t = 0; t < kWarpTiles; ++t)
+      ask_for_tile(list.first, 0, t);
+  }
+
+  /// Copies a tile of a window, and with it what will be needed no sooner.
+  __device__ __forceinline__ void ask_for_tile(std::int32_t index, std::uint32_t of_turn,
+                                               int t) const {
+    if (index < list.count) {
+      const PlanEntry e = entry(of_turn);
+      if (folds(t)) copies.issue(p, e, pages, t);
+      if (t == 0) {
+        ask_for_entry(index + 2 * list.stride, of_turn + 2);
+      } else if (finishes) {
+        issue_late<G>(p, e, rotates(), at.lane, sh.late[at.warp][of_turn & 1U]);
       }
-      close_copies();
+    }
+    close_copies();
+  }
+
+  __device__ __forceinline__ void ask_for_entry(std::int32_t index, std::uint32_t of_turn) const {
+    if (at.lane != 0 || index >= list.count) return;
+    if (p.plan != nullptr) {
+      copy_small<sizeof(PlanEntry)>(&entry(of_turn), list.entries + index);
+    } else {
+      entry(of_turn) = list.at(index);
     }
   }
 
   /// Pools the warp's tiles of a window; each makes room for the next window's.
   __device__ __forceinline__ void fold(std::int32_t index, Two (&x)[kWarpTiles]) {
-    const bool more = index + list.stride < list.count;
-    if (more) pages = csa_pages<G, PageRows>(p, next);
-    const int fresh_from = G::window - fresh;
+    const int fresh_from = G::window - fresh_of(p, entry(turn));
+    const bool first_window = entry(turn).row == 0;
+    const std::int32_t next = index + list.stride;
+    if (next < list.count) pages = csa_pages<G, PageRows>(p, entry(turn + 1));
 #pragma unroll 1
     for (int t = 0; t < kWarpTiles; ++t) {
-      if (!folds(t)) {
-        close_copies();
-        continue;
-      }
       wait_for_copies<kWarpTiles - 1>();
       __syncwarp();
-      Bias left;
-      const auto rows = Settler<S, P>::settle(tiles + t * kTileBytes, ape + t * kTilePartBytes,
-                                              fresh_from, bias, at.lane, left);
-      const Two pooled = pool_tile<G, Fast>(p, rows, first_window, left);
-      if (p.writes_through) [[unlikely]] {
-        write_through<G, S, P>(p, list.at(index), 0, channel(t), fresh_from, rows,
-                               left == Bias::early, at.lane);
-      }
-      if (t == 0) {
-        x[0] = pooled;
-      } else {
-        x[1] = pooled;
-      }
-      __syncwarp();  // every lane has read its part
-      if (more) {
-        copies.issue(p, PageRows > 0 ? next : list.at(index + list.stride), pages, t);
-        if (finishes && t == 0) {
-          issue_late<G>(p, next, rotates(), at.lane, sh.late[at.warp][side ^ 1U]);
+      if (folds(t)) {
+        Bias left;
+        const auto rows = Settler<S, P>::settle(tiles + t * kTileBytes, ape + t * kTilePartBytes,
+                                                fresh_from, bias, at.lane, left);
+        const Two pooled = pool_tile<G, Fast>(p, rows, first_window, left);
+        if (p.writes_through) [[unlikely]] {
+          write_through<G, S, P>(p, list.at(index), 0, channel(t), fresh_from, rows,
+                                 left == Bias::early, at.lane);
         }
+        if (t == 0) {
+          x[0] = pooled;
+        } else {
+          x[1] = pooled;
+        }
+        __syncwarp();  // every lane has read its part
       }
-      close_copies();
+      ask_for_tile(next, turn + 1, t);
     }
   }
 
@@ -207,6 +226,7 @@ struct CsaWarp {
 
   /// The tiles' part of the row.
   __device__ __forceinline__ void finish(Two (&x)[kWarpTiles]) {
+    const std::uint32_t side = turn & 1U;  // of what two windows have in turn
     if (p.shares.split) {
       const int pair = at.warp / 2;
       Two& handed = sh.handed[side][pair][at.lane];
@@ -217,23 +237,13 @@ struct CsaWarp {
     }
     const Late late = read_late(sh.late[at.warp][side], rotates(), at.lane);
     Two weight[kWarpTiles];
-    float squares[G::tiles];
 #pragma unroll
     for (int t = 0; t < kWarpTiles; ++t) {
       weight[t] = norm_of(p, channel(t) + 2 * at.lane);
       if (p.recipe.pooled_bf16) x[t] = rounded(x[t]);
-      squares[t] = tile_squares(x[t]);
     }
-    if constexpr (Team::warps > 1) {
-      if (at.lane == 0) {
-        sh.squares[side][at.team][at.first_tile] = squares[0];
-        sh.squares[side][at.team][at.first_tile + 1] = squares[1];
-      }
-      barrier_of(1 + at.team, Team::threads);
-#pragma unroll
-      for (int i = 0; i < G::tiles; ++i)
-        squares[i] = sh.squares[side][at.team][i];
-    }
+    const float squares = squares_of_row<G>(x, at.first_tile, at.lane, sh.squares[side][at.team],
+                                            [&] { barrier_of(1 + at.team, Team::threads); });
     if (late.kv_slot < 0) return;
     finish_two_tiles<G, CacheRows>(p, x, squares, weight, late, at.first_tile, at.lane);
   }
@@ -248,11 +258,8 @@ struct CsaWarp {
   const bool finishes;
 
   WindowList list;
-  PlanEntry next;          ///< the window after this one
   CsaPages pages{};        ///< of the window asked for last
-  bool first_window;       ///< of its request: there is no group before
-  int fresh;               ///< rows of this step in this window
-  std::uint32_t side = 0;  ///< of what two windows have in turn
+  std::uint32_t turn = 0;  ///< windows before this one
 };
 
 /// Folds the windows that are block `block`'s of p.shares.blocks.

@@ -17,16 +17,39 @@ namespace pleat::cuda {
 
 inline constexpr unsigned kAllLanes = 0xFFFFFFFFU;
 
-/// Sum of a tile's squares, by halves: strides 32 to 2 cross lanes, 1 stays in the lane.
-__device__ __forceinline__ float tile_squares(const Two& x) {
-  float q[2] = {x.v[0] * x.v[0], x.v[1] * x.v[1]};
+/// One step of two sums over lanes at once: lanes whose bit is clear go on with the first. What is
+/// added is the same in either order.
+__device__ __forceinline__ float halve_two(float first, float second, int lane, int bit) {
+  const bool second_here = (lane & bit) != 0;
+  const float other = __shfl_xor_sync(kAllLanes, second_here ? first : second, bit);
+  return (second_here ? second : first) + other;
+}
+__device__ __forceinline__ float halve(float sum, int bit) {
+  return sum + __shfl_xor_sync(kAllLanes, sum, bit);
+}
+/// The first step of a tile's sum of squares, by halves: strides 32 to 2 cross lanes, 1 is within
+/// one. The lower 16 lanes go on with the even channels, the upper ones with the odd ones.
+__device__ __forceinline__ float halve_tile(const Two& x, int lane) {
+  return halve_two(x.v[0] * x.v[0], x.v[1] * x.v[1], lane, 16);
+}
+
+/// Sum of a tile's squares, in all lanes.
+__device__ __forceinline__ float tile_squares(const Two& x, int lane) {
+  float q = halve_tile(x, lane);
 #pragma unroll
-  for (int lanes = 16; lanes > 0; lanes /= 2) {
+  for (int bit = 8; bit > 0; bit /= 2)
+    q = halve(q, bit);
+  return halve(q, 16);
+}
+
+/// Of two tiles: of the first in the lanes whose bit kSecondTile is clear, else of the second.
+inline constexpr int kSecondTile = 8;
+__device__ __forceinline__ float two_tile_squares(const Two (&x)[2], int lane) {
+  float q = halve_two(halve_tile(x[0], lane), halve_tile(x[1], lane), lane, kSecondTile);
 #pragma unroll
-    for (int c = 0; c < 2; ++c)
-      q[c] = q[c] + __shfl_xor_sync(kAllLanes, q[c], lanes);
-  }
-  return q[0] + q[1];
+  for (int bit = 4; bit > 0; bit /= 2)
+    q = halve(q, bit);
+  return halve(q, 16);
 }
 
 /// Sums of the tiles' squares, by halves.
@@ -37,6 +60,21 @@ __device__ __forceinline__ float sum_tiles(const float (&s)[Tiles]) {
   } else {
     static_assert(Tiles == 8);
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+  }
+}
+
+/// A row's squares, of which the warp has two neighbouring tiles. \p shared: for all of them, where
+/// several warps have one; \p meet: their barrier.
+template <class G, class Meet>
+__device__ __forceinline__ float squares_of_row(const Two (&x)[2], int first_tile, int lane,
+                                                float (&shared)[G::tiles], Meet meet) {
+  const float own = two_tile_squares(x, lane);
+  if constexpr (G::tiles == 2) {
+    return own + __shfl_xor_sync(kAllLanes, own, kSecondTile);
+  } else {
+    if (lane == 0 || lane == kSecondTile) shared[first_tile + lane / kSecondTile] = own;
+    meet();
+    return sum_tiles(shared);
   }
 }
 
@@ -272,13 +310,11 @@ __device__ __forceinline__ void store_index_row(const FoldParams& p, Two (&x)[2]
 /// Norm, RoPE and the bytes of two neighbouring tiles of a row, from \p first_tile on: a warp's
 /// part of an attention row, or an indexer row. \p squares: of all the row's tiles.
 template <class G, int CacheRows>
-__device__ __forceinline__ void finish_two_tiles(const FoldParams& p, Two (&x)[2],
-                                                 const float (&squares)[G::tiles],
+__device__ __forceinline__ void finish_two_tiles(const FoldParams& p, Two (&x)[2], float squares,
                                                  const Two (&weight)[2], const Late& late,
                                                  int first_tile, int lane) {
-  const float sum = sum_tiles(squares);
-  x[0] = norm_rope<G>(p, x[0], sum, weight[0], late, false);
-  x[1] = norm_rope<G>(p, x[1], sum, weight[1], late, first_tile + 2 == G::tiles);
+  x[0] = norm_rope<G>(p, x[0], squares, weight[0], late, false);
+  x[1] = norm_rope<G>(p, x[1], squares, weight[1], late, first_tile + 2 == G::tiles);
   const RowTarget to = row_target<CacheRows>(p, late.kv_slot);
   if constexpr (G::tiles == 2) {
     store_index_row(p, x, lane, to);

@@ -214,7 +214,8 @@ struct HcaWarp {
       return;
     }
     if (p.recipe.pooled_bf16) x = rounded(x);
-    const float squares = row_squares<G, Cluster>(sh, turn, at.tile, at.lane, tile_squares(x));
+    const float squares =
+        row_squares<G, Cluster>(sh, turn, at.tile, at.lane, tile_squares(x, at.lane));
     const Late late = read_late(sh.late[at.warp][turn & 1U], rotates(), at.lane);
     if (late.kv_slot < 0) return;
     const Two y = norm_rope<G>(p, x, squares, weight, late, rotates());

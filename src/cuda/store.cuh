@@ -41,25 +41,15 @@ __global__ void __launch_bounds__(kStoreThreads)
     const PlanEntry e = i == list.first ? list.head[0] : list.entries[i];
     const Late late = fetch_late<G>(p, e, rotates, lane);
     wait_for_rows();
-    float squares[G::tiles];
     Two x[2];
 #pragma unroll
     for (int t = 0; t < 2; ++t) {
       x[t] = load_two<float>(p.compressed,
                              e.token * p.compressed_stride + channel + t * kTileChannels);
       if (p.recipe.pooled_bf16) x[t] = rounded(x[t]);
-      squares[t] = tile_squares(x[t]);
     }
-    if constexpr (warps > 1) {
-      if (lane == 0) {
-        shared_squares[side][first_tile] = squares[0];
-        shared_squares[side][first_tile + 1] = squares[1];
-      }
-      __syncthreads();
-#pragma unroll
-      for (int k = 0; k < G::tiles; ++k)
-        squares[k] = shared_squares[side][k];
-    }
+    const float squares =
+        squares_of_row<G>(x, first_tile, lane, shared_squares[side], [] { __syncthreads(); });
     if (late.kv_slot < 0) continue;
     finish_two_tiles<G, CacheRows>(p, x, squares, weight, late, first_tile, lane);
   }
