@@ -142,7 +142,7 @@ struct CsaWarp {
     }
     auto* found = reinterpret_cast<PlanEntry*>(reinterpret_cast<char*>(dynamic) + CsaMemory::ape +
                                                (p.ape != nullptr ? CsaMemory::ape_bytes : 0));
-    return scan_chunk<G>(p, block, at.team, at.teams, found);
+    return scan_chunk(G{}, p, block, at.team, at.teams, found);
   }
 
   __device__ __forceinline__ void ask_for_first_window() {

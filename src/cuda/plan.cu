@@ -15,13 +15,15 @@ template <class G>
 cudaError_t launch_geometry(const FoldParams& p, const PlanParams& out, bool clusters, bool chained,
                             cudaStream_t stream) {
   if (clusters && p.tokens > kOneBlockTokens) {
-    return launch(plan_kernel<G, 8, kPlanTokens>, 8, kPlanThreads, 8, 0, chained, stream, p, out);
+    return launch(plan_kernel<G, 8, kPlanTokens>, 8, kPlanThreads, 8, 0, chained, stream, p, out,
+                  G{});
   }
   if (p.tokens > kPlanThreads) {
-    return launch(plan_kernel<G, 1, kPlanTokens>, 1, kPlanThreads, 1, 0, chained, stream, p, out);
+    return launch(plan_kernel<G, 1, kPlanTokens>, 1, kPlanThreads, 1, 0, chained, stream, p, out,
+                  G{});
   }
   const int threads = p.tokens > 0 ? (p.tokens + 31) / 32 * 32 : 32;
-  return launch(plan_kernel<G, 1, 1>, 1, threads, 1, 0, chained, stream, p, out);
+  return launch(plan_kernel<G, 1, 1>, 1, threads, 1, 0, chained, stream, p, out, G{});
 }
 
 }  // namespace

@@ -82,9 +82,11 @@ __device__ __forceinline__ PlanPlace place_of_warp(PlanCounts own, PlanShared& s
   return place;
 }
 
+/// \p g: a value, as the functions of tokens.cuh take it.
 template <class G, int Cluster, int Tokens>
 __global__ void __launch_bounds__(kPlanThreads)
-    plan_kernel(const __grid_constant__ FoldParams p, const __grid_constant__ PlanParams out) {
+    plan_kernel(const __grid_constant__ FoldParams p, const __grid_constant__ PlanParams out,
+                const __grid_constant__ G g) {
   __shared__ PlanShared sh;
   wait_for_rows();
   const int tid = static_cast<int>(threadIdx.x);
@@ -114,13 +116,13 @@ __global__ void __launch_bounds__(kPlanThreads)
     for (int k = 0; k < Tokens; ++k)
       position[k] = live[k] ? position[k] : 0;  // padding may hold anything
     bool keep[Tokens] = {};
-    if (out.list_saves) are_saved<G>(p, first, request, position, keep);
+    if (out.list_saves) are_saved(g, p, first, request, position, keep);
     std::uint32_t closing[Tokens];  // a bit for each lane's token
     std::uint32_t saved[Tokens];
     PlanCounts of_warp = 0;
 #pragma unroll
     for (int k = 0; k < Tokens; ++k) {
-      closing[k] = __ballot_sync(0xFFFFFFFFU, live[k] && (position[k] + 1) % G::ratio == 0);
+      closing[k] = __ballot_sync(0xFFFFFFFFU, live[k] && (position[k] + 1) % g.ratio == 0);
       saved[k] = __ballot_sync(0xFFFFFFFFU, live[k] && keep[k]);
       of_warp += counts_of(closing[k], saved[k]);
     }
@@ -133,8 +135,8 @@ __global__ void __launch_bounds__(kPlanThreads)
       const PlanCounts own = place + counts_of(closing[k] & below, saved[k] & below);
       if ((closing[k] >> lane & 1U) != 0) {
         out.entries[static_cast<std::uint32_t>(own)] = {
-            t, request[k], static_cast<std::int32_t>(position[k] / G::ratio),
-            fresh_rows<G::window>(p, t, request[k], position[k])};
+            t, request[k], static_cast<std::int32_t>(position[k] / g.ratio),
+            fresh_rows(g, p, t, request[k], position[k])};
       }
       if ((saved[k] >> lane & 1U) != 0) out.saves[own >> 32] = t;
       place += counts_of(closing[k], saved[k]);
