@@ -8,9 +8,6 @@ namespace pleat::cuda {
 
 namespace {
 
-/// Tokens above which several blocks share the work; below, one block is quicker than a cluster.
-inline constexpr std::int32_t kOneBlockTokens = kPlanThreads * kPlanTokens;
-
 template <class G>
 cudaError_t launch_geometry(const FoldParams& p, const PlanParams& out, bool clusters, bool chained,
                             cudaStream_t stream) {
@@ -41,7 +38,9 @@ cudaError_t launch_plan(const FoldParams& p, const Call& call, bool clusters, bo
                         cudaStream_t stream) {
   const PlanPointers to = plan_pointers(call.plan.data, call.plan.capacity);
   const PlanParams out{to.header, to.entries, to.saves, plan_header(call), lists_saves(call)};
-  return with_geometry(call.compressor.geometry, [&](auto geometry) {
+  const Geometry& g = call.compressor.geometry;
+  if (!is_compiled(g)) return launch_any_plan(p, out, g, clusters, chained, stream);
+  return with_geometry(g, [&](auto geometry) {
     return launch_geometry<decltype(geometry)>(p, out, clusters, chained, stream);
   });
 }

@@ -16,14 +16,8 @@ inline constexpr int kPlanThreads = 1024;
 /// Tokens a thread looks at in one sweep: one after the other, so of few tokens each gets a thread
 /// of its own. A warp's are neighbours, 32 at a time.
 inline constexpr int kPlanTokens = 4;
-
-struct PlanParams {
-  PlanHeader* header;
-  PlanEntry* entries;
-  std::int32_t* saves;
-  PlanHeader values;  ///< everything but the counts
-  bool list_saves;
-};
+/// Tokens above which several blocks share the work; below, one block is quicker than a cluster.
+inline constexpr std::int32_t kOneBlockTokens = kPlanThreads * kPlanTokens;
 
 /// Counts of a stretch: closing in the low half, saves in the high half; both fit 2^20 and more.
 using PlanCounts = std::uint64_t;
