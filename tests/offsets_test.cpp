@@ -65,7 +65,7 @@ class FarCall {
         TensorView::paged(cache_.data(), DType::u8, kPages, 2, layout.row_bytes(), kApart);
     call_.weights.ape = TensorView::packed(ape, DType::f32, g.ratio, g.state_width());
     call_.weights.norm = TensorView::packed(norm, layer_.shape().norm, g.head_dim);
-    call_.weights.rope = TensorView::packed(rope, DType::f32, layer_.shape().positions, g.rope_dim);
+    call_.weights.rope = layer_.rope_view(rope);
   }
 
   void run(Op op) {

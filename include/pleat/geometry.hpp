@@ -49,7 +49,7 @@ constexpr bool is_valid(const Geometry& g) {
          g.rope_dim % 2 == 0 && g.rope_dim <= kTileChannels;
 }
 
-/// The same as a type: what kernels are compiled for. Impossible shapes do not compile.
+/// The same as a type: what the fast kernels are compiled for. Impossible shapes do not compile.
 template <int Ratio, bool Overlap, int HeadDim, int RopeDim, bool Ape>
 struct GeometryOf {
   static constexpr Geometry value{Ratio, Overlap, HeadDim, RopeDim, Ape};

@@ -254,7 +254,9 @@ static inline pleat_geometry pleat_geometry_of(int32_t ratio, int32_t overlap, i
   g.ape = ape;
   return g;
 }
-/* The three geometries of DeepSeek-V4, which every backend takes. */
+/* The three geometries of DeepSeek-V4. Every backend takes any other too (a ratio that is a power
+ * of two up to 1024, a head dim that is one from 64 to 4096, an even rope dim up to 64); cuda has
+ * kernels of their own for these, and slower ones for the rest. */
 static inline pleat_geometry pleat_hca(void) {
   return pleat_geometry_of(128, 0, 512, 64, 1);
 }
@@ -347,7 +349,8 @@ PLEAT_API int32_t pleat_available(int32_t backend);
  * the text does not fit (pleat_last_error() says the size; 256 hold one op's, 512 a pair's), and as
  * the op when that would be.
  * cuda: a layout that the special kernel does not know is no reason to refuse a call. The generic
- * kernel serves it, slower, with the same bytes; the text says which it is, and why. */
+ * kernel serves it, slower, with the same bytes; the text says which it is, and why. The same holds
+ * of a geometry that is none of the model's three ("cuda/any-geometry, ..."). */
 PLEAT_API pleat_status pleat_describe(int32_t op, const pleat_call* call, const pleat_exec* exec,
                                       char* buffer, size_t size);
 

@@ -175,7 +175,8 @@ Status norm_rope_store(const Call& call, const Exec& exec);
 Status compress_store(const Call& call, const Exec& exec);
 /// save_state and compress_store in one pass, with rows of the current step taken from the
 /// projection: the cache rows that those two give with policy all, under either policy. A ring may
-/// be shorter than the step's chunk.
+/// be shorter than the step's chunk. cuda: one launch, but two of a geometry other than Hca, Csa
+/// and Indexer, where with device_error the cache rows may have been written.
 Status step(const Call& call, const Exec& exec);
 
 /// step of a CSA layer and of its indexer in one call (cuda: one launch); the bytes are those of
@@ -212,8 +213,10 @@ Status run(Op op, const Call& call, const Exec& exec);
 bool available(Backend backend);
 /// Names the code that would run, for instance "cpu/avx512 2 threads" or "cuda/hca-special, ...";
 /// why it was chosen when the special kernel was not. A layout that the special kernel does not
-/// know is no reason to refuse a call: the generic one serves it, slower, with the same bytes. The
-/// status says what is wrong when the call would be refused.
+/// know is no reason to refuse a call: the generic one serves it, slower, with the same bytes. Nor
+/// is a geometry other than Hca, Csa and Indexer, for which kernels are compiled: any that
+/// is_valid() has "cuda/any-geometry, ...". The status says what is wrong when the call would be
+/// refused.
 Status describe(Op op, const Call& call, const Exec& exec, std::string* text);
 /// The same of csa_step; on cuda also, why two launches were needed, when they are.
 Status describe_csa_step(const Call& main, const Call& indexer, const Exec& exec,

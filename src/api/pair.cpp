@@ -137,8 +137,8 @@ Status validate_pair(const Call& main, const Call& indexer, const Exec& exec) {
   if (Status s = check_is("main", Csa::value, main.compressor.geometry); !s.ok()) return s;
   if (Status s = check_is("indexer", Indexer::value, indexer.compressor.geometry); !s.ok())
     return s;
-  if (Status s = in("main", validate_call(Op::step, main, exec.backend)); !s.ok()) return s;
-  if (Status s = in("indexer", validate_call(Op::step, indexer, exec.backend)); !s.ok()) return s;
+  if (Status s = in("main", validate_call(Op::step, main)); !s.ok()) return s;
+  if (Status s = in("indexer", validate_call(Op::step, indexer)); !s.ok()) return s;
   if (Status s = check_same_step(main, indexer); !s.ok()) return s;
   return check_overlap_between(Op::step, main, indexer);
 }

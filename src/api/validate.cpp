@@ -33,18 +33,12 @@ Status check_exec(const Exec& exec) {
   return {};
 }
 
-Status check_geometry(const Geometry& g, Backend backend) {
+Status check_geometry(const Geometry& g) {
   if (!is_valid(g)) {
     return invalid("compressor.geometry",
                    "ratio a power of two up to 1024, head dim a power of two from 64 to 4096, "
                    "rope dim even and from 2 to 64",
                    std::string_view(describe_geometry(g)));
-  }
-  const bool compiled = g == Hca::value || g == Csa::value || g == Indexer::value;
-  if (!compiled && backend == Backend::cuda) {
-    return refusal(StatusCode::unsupported, "compressor.geometry",
-                   "hca, csa or indexer on backend cuda (cpu and reference take any)",
-                   describe_geometry(g));
   }
   return {};
 }
@@ -63,9 +57,9 @@ Status check_rows(const Compressor& c) {
   return {};
 }
 
-Status check_compressor(Op op, const Compressor& c, Backend backend) {
+Status check_compressor(Op op, const Compressor& c) {
   if (Status s = check_enum("compressor.recipe", c.recipe, Recipe::sglang); !s.ok()) return s;
-  if (Status s = check_geometry(c.geometry, backend); !s.ok()) return s;
+  if (Status s = check_geometry(c.geometry); !s.ok()) return s;
   return stores_rows(op) ? check_rows(c) : Status{};
 }
 
@@ -162,8 +156,8 @@ Status validate_exec(const Exec& exec) {
   return check_exec(exec);
 }
 
-Status validate_call(Op op, const Call& call, Backend backend) {
-  if (Status s = check_compressor(op, call.compressor, backend); !s.ok()) return s;
+Status validate_call(Op op, const Call& call) {
+  if (Status s = check_compressor(op, call.compressor); !s.ok()) return s;
   if (Status s = check_state(op, call); !s.ok()) return s;
   if (Status s = check_views(op, call); !s.ok()) return s;
   if (Status s = check_ring(op, call); !s.ok()) return s;
@@ -174,7 +168,7 @@ Status validate_call(Op op, const Call& call, Backend backend) {
 Status validate(Op op, const Call& call, const Exec& exec) {
   if (Status s = check_enum("op", op, Op::step); !s.ok()) return s;
   if (Status s = validate_exec(exec); !s.ok()) return s;
-  return validate_call(op, call, exec.backend);
+  return validate_call(op, call);
 }
 
 Call only_used(Op op, const Call& call) {

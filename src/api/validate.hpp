@@ -17,7 +17,7 @@ Status validate(Op op, const Call& call, const Exec& exec);
 
 /// Its two halves: how it is run, and what it is run on.
 Status validate_exec(const Exec& exec);
-Status validate_call(Op op, const Call& call, Backend backend);
+Status validate_call(Op op, const Call& call);
 
 /// The call with every view that the op does not use taken away, so that a backend meets only what
 /// validate() has seen. The call must be valid.

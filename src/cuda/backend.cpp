@@ -50,13 +50,19 @@ Known current_device() {
   return k;
 }
 
-cudaError_t launch_fold(const FoldParams& p, const FoldTuning& t, const Call& call,
-                        cudaStream_t stream) {
-  const Geometry& g = call.compressor.geometry;
+/// An op without a projection reads it as if it were the state's: one kernel less of each kind.
+Types types_of(const FoldParams& p, const Call& call) {
   const bool state_bf16 = call.state.pages.dtype == DType::bf16;
   const bool projection_bf16 = call.projection.given() && p.projection != nullptr
                                    ? call.projection.dtype == DType::bf16
                                    : state_bf16;
+  return {state_bf16, projection_bf16};
+}
+
+cudaError_t launch_fold(const FoldParams& p, const FoldTuning& t, const Call& call,
+                        cudaStream_t stream) {
+  const Geometry& g = call.compressor.geometry;
+  const auto [state_bf16, projection_bf16] = types_of(p, call);
   FoldLauncher* launcher = nullptr;
   if (g == Hca::value) {
     launcher = state_bf16 ? launch_hca_bf16 : launch_hca_f32;
@@ -66,12 +72,6 @@ cudaError_t launch_fold(const FoldParams& p, const FoldTuning& t, const Call& ca
     launcher = state_bf16 ? launch_indexer_bf16 : launch_indexer_f32;
   }
   return launcher(p, t, projection_bf16, stream);
-}
-
-cudaError_t launch_rows_saved(const FoldParams& p, const FoldTuning& t, const Call& call,
-                              cudaStream_t stream) {
-  const Types types{call.state.pages.dtype == DType::bf16, call.projection.dtype == DType::bf16};
-  return launch_save(p, t, types, call.compressor.geometry, stream);
 }
 
 struct Prepared {
@@ -84,6 +84,30 @@ Prepared prepare(Op op, const Call& call, const Exec& exec, const DeviceTraits& 
   out.params.shares = out.tuning.shares;
   out.params.early = exec.chain == Chain::early && device.clusters && op != Op::plan;
   return out;
+}
+
+/// Of a geometry that no kernel is compiled for. A step's save comes after all of its fold, so that
+/// what the fold reads is still there, also in a ring.
+cudaError_t launch_any(Op op, const Call& call, const Exec& exec, const DeviceTraits& device) {
+  auto* stream = static_cast<cudaStream_t>(exec.stream);
+  const auto [p, t] = prepare(op, call, exec, device);
+  const Geometry& g = call.compressor.geometry;
+  const Types types = types_of(p, call);
+  switch (op) {
+    case Op::plan:
+      return launch_plan(p, call, device.clusters, t.chained, stream);
+    case Op::save_state:
+      return launch_any_save(p, t, types, g, stream);
+    case Op::norm_rope_store:
+      return launch_any_store(p, t, g, stream);
+    case Op::compress:
+    case Op::compress_store:
+      return launch_any_fold(p, t, types, g, stream);
+    case Op::step:
+      break;
+  }
+  const cudaError_t e = launch_any_fold(p, t, types, g, stream);
+  return e != cudaSuccess ? e : launch_any_save(p, t, types, g, stream);
 }
 
 /// Null where one kernel serves both calls of a pair, else why none does.
@@ -109,13 +133,14 @@ cudaError_t launch_pair(const Call& main, const Call& indexer, const Exec& exec,
 }
 
 cudaError_t launch(Op op, const Call& call, const Exec& exec, const DeviceTraits& device) {
+  if (!is_compiled(call.compressor.geometry)) return launch_any(op, call, exec, device);
   auto* stream = static_cast<cudaStream_t>(exec.stream);
   const auto [p, t] = prepare(op, call, exec, device);
   switch (op) {
     case Op::plan:
       return launch_plan(p, call, device.clusters, t.chained, stream);
     case Op::save_state:
-      return launch_rows_saved(p, t, call, stream);
+      return launch_save(p, t, types_of(p, call), call.compressor.geometry, stream);
     case Op::norm_rope_store:
       return launch_store(p, t, call.compressor.geometry, stream);
     case Op::compress:
@@ -150,6 +175,16 @@ Status status_of(cudaError_t e, const char* op) {
           fmt::format("{}: CUDA says {} ({})", op, cudaGetErrorName(e), cudaGetErrorString(e))};
 }
 
+/// What serves a geometry that no kernel is compiled for, and that it is none.
+std::string describe_any(Op op, const Call& call, const Exec& exec) {
+  const std::string which = api::describe_geometry(call.compressor.geometry);
+  if (op == Op::plan || op == Op::save_state) {
+    return fmt::format("cuda/any-geometry, {}: {} is none of hca, csa, indexer", name(op), which);
+  }
+  return fmt::format("cuda/any-geometry, {}{}: {} is none of hca, csa, indexer",
+                     op == Op::step ? "two launches, " : "", name(exec.variant), which);
+}
+
 }  // namespace
 
 Status usable(const Exec& /*exec*/) {
@@ -178,6 +213,7 @@ Status run_pair(const Call& main, const Call& indexer, const Exec& exec) {
 std::string describe(Op op, const Call& call, const Exec& exec) {
   const Known device = current_device();
   if (!device.usable) return "cuda: no usable device";
+  if (!is_compiled(call.compressor.geometry)) return describe_any(op, call, exec);
   if (op == Op::plan || op == Op::save_state) return fmt::format("cuda/{}", name(op));
   const FoldTuning t = tune(op, call, exec, device.traits);
   const char* why = why_not_special(op, call);

@@ -141,7 +141,7 @@ struct CsaWarp {
     }
     auto* found = reinterpret_cast<PlanEntry*>(reinterpret_cast<char*>(dynamic) + CsaMemory::ape +
                                                (p.ape != nullptr ? CsaMemory::ape_bytes : 0));
-    return scan_chunk<G>(p, block, at.team, at.teams, found);
+    return scan_chunk(G{}, p, block, at.team, at.teams, found);
   }
 
   __device__ __forceinline__ PlanEntry& entry(std::uint32_t of_turn) const {

@@ -124,7 +124,7 @@ struct HcaWarp {
     auto* found = reinterpret_cast<PlanEntry*>(
         reinterpret_cast<char*>(dynamic) + Memory::sums +
         ring * (Memory::slot_bytes + (p.ape != nullptr ? Memory::ape_bytes : 0)));
-    return scan_chunk<G>(p, at.worker, 0, 1, found);
+    return scan_chunk(G{}, p, at.worker, 0, 1, found);
   }
 
   __device__ __forceinline__ void ask_for_first_window() {

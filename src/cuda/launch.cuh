@@ -24,18 +24,18 @@ struct FoldTuning {
   bool chained = false;  ///< programmatic dependent launch
 };
 
-/// f of a value of the geometry's type. The backend has checked that it is one of the three.
+/// Whether kernels are compiled for the geometry. Any other is served by launch_any_*().
+constexpr bool is_compiled(const Geometry& g) {
+  return g == Hca::value || g == Csa::value || g == Indexer::value;
+}
+
+/// f of a value of the geometry's type; is_compiled().
 template <class F>
 cudaError_t with_geometry(const Geometry& g, const F& f) {
   if (g == Hca::value) return f(Hca{});
   if (g == Csa::value) return f(Csa{});
   return f(Indexer{});
 }
-
-struct Types {
-  bool state_bf16 = false;
-  bool projection_bf16 = false;
-};
 
 /// What holds for one device at a time, found out by the first call on each. What was not found
 /// out, as its `error` says (the GPU's memory was full, perhaps), is asked for again by the next.
@@ -145,5 +145,17 @@ cudaError_t launch_save(const FoldParams& p, const FoldTuning& t, const Types& t
 /// \p clusters: the device has them (sm_90 up).
 cudaError_t launch_plan(const FoldParams& p, const Call& call, bool clusters, bool chained,
                         cudaStream_t stream);
+
+// The same for any other geometry: any_fold.cu and so on. The fold writes no state row, so a step
+// is a fold and then a save. Each kernel waits for the one before it as it begins, also where it is
+// chained: a row of a ring is replaced when all windows that read it are done.
+cudaError_t launch_any_fold(const FoldParams& p, const FoldTuning& t, const Types& types,
+                            const Geometry& g, cudaStream_t stream);
+cudaError_t launch_any_store(const FoldParams& p, const FoldTuning& t, const Geometry& g,
+                             cudaStream_t stream);
+cudaError_t launch_any_save(const FoldParams& p, const FoldTuning& t, const Types& types,
+                            const Geometry& g, cudaStream_t stream);
+cudaError_t launch_any_plan(const FoldParams& p, const PlanParams& out, const Geometry& g,
+                            bool clusters, bool chained, cudaStream_t stream);
 
 }  // namespace pleat::cuda

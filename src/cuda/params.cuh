@@ -27,6 +27,12 @@ struct FoldShares {
   std::int32_t early_windows = 0;
 };
 
+/// What the rows of the state and of the projection hold: bf16, or fp32.
+struct Types {
+  bool state_bf16 = false;
+  bool projection_bf16 = false;
+};
+
 /// One call, flattened for the device; passed by value. Strides are in elements of their tensor.
 struct FoldParams {
   // batch, [tokens] each, packed
@@ -82,6 +88,15 @@ struct FoldParams {
   std::int32_t tile_slots;  ///< HCA: tiles of a warp in shared memory
   FoldShares shares;
   numerics::ExpTable exp = numerics::kExpTable;  ///< parameters are the constants nearest by
+};
+
+/// What the plan kernel writes, and what it has not counted.
+struct PlanParams {
+  PlanHeader* header;
+  PlanEntry* entries;
+  std::int32_t* saves;
+  PlanHeader values;  ///< everything but the counts
+  bool list_saves;
 };
 
 }  // namespace pleat::cuda

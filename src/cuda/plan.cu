@@ -8,20 +8,19 @@ namespace pleat::cuda {
 
 namespace {
 
-/// Tokens above which several blocks share the work; below, one block is quicker than a cluster.
-inline constexpr std::int32_t kOneBlockTokens = kPlanThreads * kPlanTokens;
-
 template <class G>
 cudaError_t launch_geometry(const FoldParams& p, const PlanParams& out, bool clusters, bool chained,
                             cudaStream_t stream) {
   if (clusters && p.tokens > kOneBlockTokens) {
-    return launch(plan_kernel<G, 8, kPlanTokens>, 8, kPlanThreads, 8, 0, chained, stream, p, out);
+    return launch(plan_kernel<G, 8, kPlanTokens>, 8, kPlanThreads, 8, 0, chained, stream, p, out,
+                  G{});
   }
   if (p.tokens > kPlanThreads) {
-    return launch(plan_kernel<G, 1, kPlanTokens>, 1, kPlanThreads, 1, 0, chained, stream, p, out);
+    return launch(plan_kernel<G, 1, kPlanTokens>, 1, kPlanThreads, 1, 0, chained, stream, p, out,
+                  G{});
   }
   const int threads = p.tokens > 0 ? (p.tokens + 31) / 32 * 32 : 32;
-  return launch(plan_kernel<G, 1, 1>, 1, threads, 1, 0, chained, stream, p, out);
+  return launch(plan_kernel<G, 1, 1>, 1, threads, 1, 0, chained, stream, p, out, G{});
 }
 
 }  // namespace
@@ -39,7 +38,9 @@ cudaError_t launch_plan(const FoldParams& p, const Call& call, bool clusters, bo
                         cudaStream_t stream) {
   const PlanPointers to = plan_pointers(call.plan.data, call.plan.capacity);
   const PlanParams out{to.header, to.entries, to.saves, plan_header(call), lists_saves(call)};
-  return with_geometry(call.compressor.geometry, [&](auto geometry) {
+  const Geometry& g = call.compressor.geometry;
+  if (!is_compiled(g)) return launch_any_plan(p, out, g, clusters, chained, stream);
+  return with_geometry(g, [&](auto geometry) {
     return launch_geometry<decltype(geometry)>(p, out, clusters, chained, stream);
   });
 }

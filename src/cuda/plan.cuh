@@ -16,14 +16,8 @@ inline constexpr int kPlanThreads = 1024;
 /// Tokens a thread looks at in one sweep: one after the other, so of few tokens each gets a thread
 /// of its own. A warp's are neighbours, 32 at a time.
 inline constexpr int kPlanTokens = 4;
-
-struct PlanParams {
-  PlanHeader* header;
-  PlanEntry* entries;
-  std::int32_t* saves;
-  PlanHeader values;  ///< everything but the counts
-  bool list_saves;
-};
+/// Tokens above which several blocks share the work; below, one block is quicker than a cluster.
+inline constexpr std::int32_t kOneBlockTokens = kPlanThreads * kPlanTokens;
 
 /// Counts of a stretch: closing in the low half, saves in the high half; both fit 2^20 and more.
 using PlanCounts = std::uint64_t;
@@ -82,9 +76,11 @@ __device__ __forceinline__ PlanPlace place_of_warp(PlanCounts own, PlanShared& s
   return place;
 }
 
+/// \p g: a value, as the functions of tokens.cuh take it.
 template <class G, int Cluster, int Tokens>
 __global__ void __launch_bounds__(kPlanThreads)
-    plan_kernel(const __grid_constant__ FoldParams p, const __grid_constant__ PlanParams out) {
+    plan_kernel(const __grid_constant__ FoldParams p, const __grid_constant__ PlanParams out,
+                const __grid_constant__ G g) {
   __shared__ PlanShared sh;
   wait_for_rows();
   const int tid = static_cast<int>(threadIdx.x);
@@ -114,13 +110,13 @@ __global__ void __launch_bounds__(kPlanThreads)
     for (int k = 0; k < Tokens; ++k)
       position[k] = live[k] ? position[k] : 0;  // padding may hold anything
     bool keep[Tokens] = {};
-    if (out.list_saves) are_saved<G>(p, first, request, position, keep);
+    if (out.list_saves) are_saved(g, p, first, request, position, keep);
     std::uint32_t closing[Tokens];  // a bit for each lane's token
     std::uint32_t saved[Tokens];
     PlanCounts of_warp = 0;
 #pragma unroll
     for (int k = 0; k < Tokens; ++k) {
-      closing[k] = __ballot_sync(0xFFFFFFFFU, live[k] && (position[k] + 1) % G::ratio == 0);
+      closing[k] = __ballot_sync(0xFFFFFFFFU, live[k] && (position[k] + 1) % g.ratio == 0);
       saved[k] = __ballot_sync(0xFFFFFFFFU, live[k] && keep[k]);
       of_warp += counts_of(closing[k], saved[k]);
     }
@@ -133,8 +129,8 @@ __global__ void __launch_bounds__(kPlanThreads)
       const PlanCounts own = place + counts_of(closing[k] & below, saved[k] & below);
       if ((closing[k] >> lane & 1U) != 0) {
         out.entries[static_cast<std::uint32_t>(own)] = {
-            t, request[k], static_cast<std::int32_t>(position[k] / G::ratio),
-            fresh_rows<G::window>(p, t, request[k], position[k])};
+            t, request[k], static_cast<std::int32_t>(position[k] / g.ratio),
+            fresh_rows(g, p, t, request[k], position[k])};
       }
       if ((saved[k] >> lane & 1U) != 0) out.saves[own >> 32] = t;
       place += counts_of(closing[k], saved[k]);

@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(kStoreThreads)
     list =
         plan_windows(p, static_cast<int>(blockIdx.x) * workers + worker, p.shares.blocks * workers);
   } else {
-    list = scan_chunk<G>(p, static_cast<int>(blockIdx.x), worker, workers, found);
+    list = scan_chunk(G{}, p, static_cast<int>(blockIdx.x), worker, workers, found);
   }
   std::uint32_t side = 0;
 #pragma unroll 1

@@ -7,6 +7,8 @@
 #include "cuda/tokens_chunk.hpp"
 
 // What can be read off a step's tokens, the same for the plan kernel and for blocks without a plan.
+// A geometry is handed on as a value: of one of the three, which are types, all of it is known to
+// the compiler; any other is an AnyGeometry (any_geometry.cuh).
 namespace pleat::cuda {
 
 __device__ __forceinline__ bool is_live(const FoldParams& p, std::int32_t t) {
@@ -49,20 +51,20 @@ __device__ __forceinline__ std::int64_t times_around(const FoldParams& p, std::i
   return n;
 }
 
-/// How many of the last Window rows up to closing token t are tokens of this step. Tokens of a
+/// How many of the window's rows up to closing token t are tokens of this step. Tokens of a
 /// request are contiguous, so being one is monotone in the distance: prefill has them all, decode
 /// has one, and bisection finds the edge between.
-template <int Window>
-__device__ __forceinline__ std::int32_t fresh_rows(const FoldParams& p, std::int32_t t,
+template <class G>
+__device__ __forceinline__ std::int32_t fresh_rows(const G& g, const FoldParams& p, std::int32_t t,
                                                    std::int32_t request, std::int64_t position) {
   const auto is_fresh = [&](std::int32_t back) {
     return is_token(p, static_cast<std::int64_t>(t) - back, request, position - back);
   };
-  if (is_fresh(Window - 1)) return Window;
+  if (is_fresh(g.window - 1)) return g.window;
   if (!is_fresh(1)) return 1;
   std::int32_t n = 1;
 #pragma unroll 1
-  for (std::int32_t step = Window / 2; step > 0; step /= 2) {
+  for (std::int32_t step = g.window / 2; step > 0; step /= 2) {
     if (is_fresh(n + step - 1)) n += step;
   }
   return n;
@@ -72,7 +74,7 @@ __device__ __forceinline__ std::int32_t fresh_rows(const FoldParams& p, std::int
 /// "not if the request reaches some length in this step", and the token that would reach it has a
 /// known place. Tokens first, first + 32, ...: what policy tail asks of them is loaded at once.
 template <class G, int Tokens>
-__device__ __forceinline__ void are_saved(const FoldParams& p, std::int64_t first,
+__device__ __forceinline__ void are_saved(const G& g, const FoldParams& p, std::int64_t first,
                                           const std::int32_t (&request)[Tokens],
                                           const std::int64_t (&position)[Tokens],
                                           bool (&saved)[Tokens]) {
@@ -82,8 +84,8 @@ __device__ __forceinline__ void are_saved(const FoldParams& p, std::int64_t firs
   if (p.policy == StatePolicy::tail) {
 #pragma unroll
     for (int k = 0; k < Tokens; ++k) {
-      constexpr std::int64_t before = G::overlap ? G::ratio : 0;
-      const std::int64_t length = ((position[k] + before) / G::ratio + 1) * G::ratio + p.rollback;
+      const std::int64_t before = g.overlap ? g.ratio : 0;
+      const std::int64_t length = ((position[k] + before) / g.ratio + 1) * g.ratio + p.rollback;
       const std::int64_t ahead = length - 1 - position[k];
       saved[k] =
           !is_token<(Tokens > 1)>(p, first + 32 * k + ahead, request[k], position[k] + ahead);
@@ -99,10 +101,10 @@ __device__ __forceinline__ void are_saved(const FoldParams& p, std::int64_t firs
 }
 
 template <class G>
-__device__ __forceinline__ bool is_saved(const FoldParams& p, std::int32_t t, std::int32_t request,
-                                         std::int64_t position) {
+__device__ __forceinline__ bool is_saved(const G& g, const FoldParams& p, std::int32_t t,
+                                         std::int32_t request, std::int64_t position) {
   bool saved[1];
-  are_saved<G, 1>(p, t, {request}, {position}, saved);
+  are_saved<G, 1>(g, p, t, {request}, {position}, saved);
   return saved[0];
 }
 
@@ -147,9 +149,9 @@ __device__ __forceinline__ int fresh_of(const FoldParams& p, const PlanEntry& e)
 /// Entries of the chunk's closing tokens, in token order, into shared memory. Needs a block of at
 /// least kScanThreads threads, all of them here.
 template <class G>
-__device__ __forceinline__ WindowList scan_chunk(const FoldParams& p, std::int32_t chunk_index,
-                                                 std::int32_t first, std::int32_t stride,
-                                                 PlanEntry* found) {
+__device__ __forceinline__ WindowList scan_chunk(const G& g, const FoldParams& p,
+                                                 std::int32_t chunk_index, std::int32_t first,
+                                                 std::int32_t stride, PlanEntry* found) {
   __shared__ std::int32_t counts[kScanThreads / 32];
   const int tid = static_cast<int>(threadIdx.x);
   const std::int32_t t = chunk_index * kScanThreads + tid;
@@ -159,7 +161,7 @@ __device__ __forceinline__ WindowList scan_chunk(const FoldParams& p, std::int32
   if (tid < kScanThreads) {
     if (t < p.tokens && is_live(p, t)) {
       position = p.positions[t];
-      closing = (position + 1) % G::ratio == 0;
+      closing = (position + 1) % g.ratio == 0;
     }
     vote = __ballot_sync(0xFFFFFFFFU, closing);
     if (tid % 32 == 0) counts[tid / 32] = __popc(vote);
@@ -175,10 +177,9 @@ __device__ __forceinline__ WindowList scan_chunk(const FoldParams& p, std::int32
   if (closing) {
     // norm_rope_store has no use for the request and does not get it
     const std::int32_t request = p.token_to_req != nullptr ? p.token_to_req[t] : 0;
-    const std::int32_t fresh =
-        p.projection != nullptr ? fresh_rows<G::window>(p, t, request, position) : 0;
+    const std::int32_t fresh = p.projection != nullptr ? fresh_rows(g, p, t, request, position) : 0;
     found[before + __popc(vote & ((1U << (tid % 32)) - 1U))] = {
-        t, request, static_cast<std::int32_t>(position / G::ratio), fresh};
+        t, request, static_cast<std::int32_t>(position / g.ratio), fresh};
   }
   __syncthreads();
   return {found, total, first, stride, {found[first], found[(first + stride) % kScanThreads]}};

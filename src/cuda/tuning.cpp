@@ -100,6 +100,33 @@ FoldShares share_windows(Op op, const Call& call, const FoldTuning& t, const Dev
   return s;
 }
 
+/// The same for a geometry that no kernel is compiled for: a block has a window at a time. Without
+/// a plan several look through each chunk of tokens, as long as all of them run at once.
+FoldShares share_any_windows(Op op, const Call& call, const DeviceTraits& device) {
+  const std::int64_t windows = windows_expected(op, call);
+  const std::int64_t blocks = call.compressor.geometry.head_dim < 256 ? 6 : 3;  // or nearly
+  const std::int64_t resident = blocks * device.multiprocessors;
+  FoldShares s;
+  if (call.plan.data != nullptr) {
+    s.blocks = static_cast<std::int32_t>(std::min(windows, resident));
+    return s;
+  }
+  const std::int64_t tokens = std::max<std::int64_t>(1, call.batch.positions.shape[0]);
+  const std::int64_t chunks = divide_up(tokens, kScanThreads);
+  const std::int64_t most = std::min<std::int64_t>(kScanThreads, divide_up(windows, chunks));
+  s.blocks =
+      static_cast<std::int32_t>(chunks * std::clamp<std::int64_t>(resident / chunks, 1, most));
+  return s;
+}
+
+/// Blocks of a save for such a geometry: a warp has 512 channels of a row at a time.
+int blocks_that_save_any(const Call& call, const DeviceTraits& device) {
+  constexpr std::int64_t warps = 8;
+  const std::int64_t parts = divide_up(call.compressor.geometry.row_width(), 512);
+  const std::int64_t needed = divide_up(call.batch.positions.shape[0] * parts, warps);
+  return static_cast<int>(std::min<std::int64_t>(needed, 8LL * device.multiprocessors));
+}
+
 /// Blocks that save rows: all at once, if folds leave some room.
 int blocks_that_save(Op op, const Call& call, const FoldTuning& t, const DeviceTraits& device) {
   // rows that a block writes at once: SaveShape
@@ -150,9 +177,14 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
   const Geometry& g = call.compressor.geometry;
   const std::int64_t tokens = call.batch.positions.shape[0];
   FoldTuning t;
-  t.special = why_not_special(op, call) == nullptr;
   t.fast = exec.variant == Variant::fast;
   t.chained = exec.chain != Chain::none && device.clusters;
+  if (!is_compiled(g)) {
+    if (op != Op::save_state) t.shares = share_any_windows(op, call, device);
+    if (op == Op::save_state || op == Op::step) t.save_blocks = blocks_that_save_any(call, device);
+    return t;
+  }
+  t.special = why_not_special(op, call) == nullptr;
   if (g == Hca::value && device.clusters && folds(op)) {
     t.cluster = call.plan.data == nullptr ? 8
                                           : hca_cluster(op, windows_expected(op, call),

@@ -27,6 +27,7 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
 int clusters_that_fold(int at_once, int saving);
 
 /// Null when the call has the special layout, else the first thing that is not special about it.
+/// The geometry is_compiled().
 const char* why_not_special(Op op, const Call& call);
 
 /// Most windows that can close in a step.

@@ -26,7 +26,7 @@ template <class G>
 __device__ __forceinline__ unsigned halves_to_save(const FoldParams& p, std::int32_t t,
                                                    std::int32_t request, std::int64_t position) {
   constexpr int halves = G::overlap ? 2 : 1;
-  if (!is_saved<G>(p, t, request, position)) return 0;
+  if (!is_saved(G{}, p, t, request, position)) return 0;
   unsigned mask = (1U << halves) - 1U;
   if (!p.writes_through) return mask;
   std::int64_t read = position;
@@ -52,7 +52,7 @@ __device__ __forceinline__ std::int32_t token_that_replaces(const FoldParams& p,
   const std::int64_t position =
       at + times_around(p, at - ahead, p.page_rows, e.request, at) * p.page_rows;
   const auto token = static_cast<std::int32_t>(position - ahead);
-  if (position == at || !is_saved<G>(p, token, e.request, position)) return -1;
+  if (position == at || !is_saved(G{}, p, token, e.request, position)) return -1;
   return token;
 }
 

@@ -47,6 +47,14 @@ const Kind kKinds[] = {
      {RowFormat::index_fp8, RowFormat::index_mxfp4},
      {{2, 3}, {0, 9}, {7, 1}, {4, 1}},
      20},
+    // of any other geometry: several launches, and several spans in a window
+    {"singles", {1, true, 128, 32, true}, {RowFormat::index_fp8}, {{0, 5}, {9, 1}, {3, 2}}, 12},
+    {"spans",
+     {32, true, 256, 32, false},
+     {RowFormat::bf16, RowFormat::fp8_tensor},
+     {{60, 10}, {0, 65}, {127, 1}, {5, 1}},
+     90},
+    {"wide", {8, false, 1024, 64, true}, {RowFormat::fp8_mla}, {{2, 7}, {0, 9}, {15, 1}}, 20},
 };
 
 /// Paged as engines do, with gaps after pages; and a ring with gaps and odd sizes everywhere.

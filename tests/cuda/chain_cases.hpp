@@ -55,6 +55,8 @@ inline constexpr StateWrite kTail{StatePolicy::tail, 2};
 inline constexpr Load kHcaLoad{24, 300};
 inline constexpr Load kCsaLoad{24, 80};
 inline constexpr Load kIndexerLoad{40, 80};
+inline constexpr Geometry kAnyGeometry{16, true, 256, 32, true};
+inline constexpr Load kAnyLoad{40, 120};
 inline constexpr Case kCases[] = {
     {"hca", Hca::value, RowFormat::fp8_mla, Ops::step, false, kPaged, kHcaLoad},
     {"hca_plan", Hca::value, RowFormat::fp8_mla, Ops::step, true, kPaged, kHcaLoad},
@@ -70,6 +72,11 @@ inline constexpr Case kCases[] = {
     {"indexer_plan", Indexer::value, RowFormat::index_fp8, Ops::step, true, kPaged, kIndexerLoad},
     {"indexer_split_plan", Indexer::value, RowFormat::index_fp8, Ops::split, true, kPaged,
      kIndexerLoad},
+    {"any", kAnyGeometry, RowFormat::bf16, Ops::step, false, kPaged, kAnyLoad},
+    {"any_tail_plan", kAnyGeometry, RowFormat::bf16, Ops::step, true, kPaged, kAnyLoad, kTail},
+    {"any_ring_plan", kAnyGeometry, RowFormat::fp8_tensor, Ops::step, true, kRing, kAnyLoad},
+    {"any_ring", kAnyGeometry, RowFormat::fp8_tensor, Ops::step, false, kRing, kAnyLoad, kTail},
+    {"any_split_plan", kAnyGeometry, RowFormat::bf16, Ops::split, true, kPaged, kAnyLoad},
     {"csa_step", Csa::value, RowFormat::fp8_mla, Ops::csa_step, false, kPaged, kCsaLoad},
     {"csa_step_plan", Csa::value, RowFormat::fp8_mla, Ops::csa_step, true, kPaged, kCsaLoad},
     {"csa_step_ring", Csa::value, RowFormat::bf16, Ops::csa_step, false, kRing, kCsaLoad, kTail},

@@ -58,8 +58,10 @@ class CheckedGpuCalls : public GpuTest {};
 
 // A good call passes and leaves the reference's bytes, with padding that holds nonsense.
 TEST_F(CheckedGpuCalls, GoodOnesPassWithEveryOp) {
-  for (const Geometry& g : {Hca::value, Csa::value, Indexer::value}) {
-    const RowFormat format = g == Indexer::value ? RowFormat::index_fp8 : RowFormat::fp8_mla;
+  for (const Geometry& g :
+       {Hca::value, Csa::value, Indexer::value, Geometry{16, true, 128, 32, true},
+        Geometry{4, false, 512, 64, false}, Geometry{64, true, 1024, 64, true}}) {
+    const RowFormat format = g.head_dim == 128 ? RowFormat::index_fp8 : RowFormat::fp8_mla;
     for (const StateLayout layout : {StateLayout::paged, StateLayout::ring}) {
       for (const bool tail : {false, true}) {
         const ApiCallOptions options{g, Recipe::vllm, format, layout};

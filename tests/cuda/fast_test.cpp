@@ -33,10 +33,13 @@ void PrintTo(const Kind& k, std::ostream* out) {
   *out << k.name;
 }
 
-const Kind kKinds[] = {{"hca", Hca::value, RowFormat::fp8_mla, Recipe::vllm},
-                       {"hca_late_bias", Hca::value, RowFormat::bf16, Recipe::sglang},
-                       {"csa", Csa::value, RowFormat::fp8_mla, Recipe::deepseek},
-                       {"indexer", Indexer::value, RowFormat::index_fp8, Recipe::vllm}};
+const Kind kKinds[] = {
+    {"hca", Hca::value, RowFormat::fp8_mla, Recipe::vllm},
+    {"hca_late_bias", Hca::value, RowFormat::bf16, Recipe::sglang},
+    {"csa", Csa::value, RowFormat::fp8_mla, Recipe::deepseek},
+    {"indexer", Indexer::value, RowFormat::index_fp8, Recipe::vllm},
+    {"any", {16, true, 256, 32, true}, RowFormat::bf16, Recipe::vllm},
+    {"any_late_bias", {8, false, 128, 64, true}, RowFormat::index_fp8, Recipe::sglang}};
 
 Exec fast_exec() {
   Exec e = gpu_exec();

@@ -32,6 +32,7 @@ struct Kind {
 const Kind kHca{"hca", Hca::value, RowFormat::fp8_mla, 160, 400, 12, 8};
 const Kind kCsa{"csa", Csa::value, RowFormat::fp8_mla, 44, 90, 44, 4};
 const Kind kIndexer{"indexer", Indexer::value, RowFormat::index_mxfp4, 140, 90, 140, 4};
+const Kind kAny{"any", {32, true, 256, 32, true}, RowFormat::bf16, 150, 300, 20, 16};
 
 struct Way {
   const char* name;
@@ -65,7 +66,7 @@ struct Case {
 
 std::vector<Case> cases() {
   std::vector<Case> out;
-  for (const Kind& k : {kHca, kCsa, kIndexer}) {
+  for (const Kind& k : {kHca, kCsa, kIndexer, kAny}) {
     for (const Way& w : kWays)
       out.push_back({k, w});
   }
@@ -196,6 +197,13 @@ TEST_F(FirstCall, MayBeCaptured) {
   Replay replay({kHca, kWays[0]});
   ASSERT_NO_FATAL_FAILURE(replay.capture());
   ASSERT_NO_FATAL_FAILURE(replay.step({{0, 130}, {255, 1}}));
+}
+
+// The same of the kernels that serve any geometry, of which a step takes two.
+TEST_F(FirstCall, OfAnyGeometryMayBeCaptured) {
+  Replay replay({kAny, kWays[0]});
+  ASSERT_NO_FATAL_FAILURE(replay.capture());
+  ASSERT_NO_FATAL_FAILURE(replay.step({{0, 70}, {127, 1}}));
 }
 
 }  // namespace

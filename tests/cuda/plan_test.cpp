@@ -170,7 +170,12 @@ TEST_P(Plan, LargeOfAMillionTokens) {
   }
 }
 
-const Kind kKinds[] = {{"hca", Hca::value}, {"csa", Csa::value}, {"indexer", Indexer::value}};
+const Kind kKinds[] = {{"hca", Hca::value},
+                       {"csa", Csa::value},
+                       {"indexer", Indexer::value},
+                       {"singles", {1, false, 64, 64, false}},
+                       {"pairs", {2, true, 512, 64, false}},
+                       {"longest", {1024, true, 64, 2, true}}};
 
 INSTANTIATE_TEST_SUITE_P(Geometries, Plan, ::testing::ValuesIn(kKinds),
                          [](const auto& info) { return info.param.name; });

@@ -15,7 +15,9 @@
 #include "support/scale.hpp"
 
 // The state as a ring on the GPU. A step's old rows lie where its new ones go: those must be read
-// before they are replaced, also where the chunk is as long as the ring, or goes around it.
+// before they are replaced, also where the chunk is as long as the ring, or goes around it. Of a
+// geometry with kernels of its own whoever reads a row writes it; of any other a second launch
+// does.
 namespace pleat::test {
 namespace {
 
@@ -33,6 +35,8 @@ const Kind kKinds[] = {
     {"csa_bf16", Csa::value, RowFormat::fp8_tensor, true},
     {"indexer", Indexer::value, RowFormat::index_mxfp4, false},
     {"indexer_bf16", Indexer::value, RowFormat::index_fp8, true},
+    {"pairs", {2, true, 256, 64, true}, RowFormat::bf16, false},
+    {"spans_bf16", {16, true, 128, 32, true}, RowFormat::index_mxfp4, true},
 };
 
 void PrintTo(const Kind& k, std::ostream* out) {

@@ -102,6 +102,37 @@ Call closing_call(std::int64_t windows, Recipe recipe, bool special) {
   return c;
 }
 
+// Of any other geometry: blocks for the windows of a plan, or some for each chunk of tokens, which
+// are no more than there can be windows in it.
+TEST(Tuning, SomebodyFoldsAnyGeometry) {
+  for (const Geometry& g :
+       {Geometry{1, false, 64, 2, false}, Geometry{2, true, 512, 64, true},
+        Geometry{64, true, 128, 64, true}, Geometry{1024, true, 4096, 6, true}}) {
+    for (const std::int64_t tokens : {1, 127, 128, 129, 5000, 1 << 20}) {
+      for (const std::int64_t requests : {std::int64_t{1}, tokens}) {
+        for (const bool plan : {false, true}) {
+          Call call = call_of({Hca::value, tokens, requests, plan, false});
+          call.compressor.geometry = g;
+          for (const DeviceTraits& device : devices()) {
+            const FoldTuning t = tune(Op::step, call, {}, device);
+            SCOPED_TRACE(std::to_string(g.ratio) + ", " + std::to_string(tokens) + " tokens, " +
+                         std::to_string(device.multiprocessors) + " multiprocessors");
+            ASSERT_EQ(t.cluster, 1);
+            ASSERT_FALSE(t.special);
+            ASSERT_GE(t.save_blocks, 1);
+            ASSERT_GE(t.shares.blocks, 1);
+            if (plan) continue;
+            const std::int64_t chunks = (tokens + 127) / 128;
+            ASSERT_EQ(t.shares.blocks % chunks, 0);
+            ASSERT_LE(t.shares.blocks / chunks, 128);
+            ASSERT_LE(t.shares.blocks, std::max<std::int64_t>(chunks, 6 * device.multiprocessors));
+          }
+        }
+      }
+    }
+  }
+}
+
 // `alone` is for steps whose windows all have multiprocessors of their own: the kernel has
 // registers for one block of each.
 TEST(Tuning, AloneIsASmallStep) {

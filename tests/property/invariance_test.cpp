@@ -19,10 +19,8 @@ namespace {
 
 constexpr Geometry kPairs{2, true, 512, 64, false};  // the successor's shapes
 constexpr Geometry kSingles{1, false, 512, 64, false};
-
-bool is_successor(const Geometry& g) {
-  return g == kPairs || g == kSingles;
-}
+constexpr Geometry kSpans{32, true, 256, 6, true};  // nobody's: several spans, a narrow RoPE
+constexpr Geometry kEights{8, false, 128, 32, true};
 
 struct Kind {
   const char* name;
@@ -37,6 +35,7 @@ void PrintTo(const Kind& k, std::ostream* out) {
 }
 
 const std::vector<RowFormat> kAttention{RowFormat::fp8_mla, RowFormat::bf16, RowFormat::fp8_tensor};
+const std::vector<RowFormat> kFloats{RowFormat::bf16, RowFormat::fp8_tensor};
 const std::vector<RowFormat> kIndex{RowFormat::index_fp8, RowFormat::index_mxfp4};
 
 LayerShape random_layer(const Kind& kind, Random& random, std::uint64_t seed) {
@@ -87,8 +86,6 @@ TEST_P(Invariance, EverySchedule) {
     ASSERT_EQ(judge(layer, shape, schedule, reference), "");
     for (const Machine& m : all) {
       if (m.exec.backend == Backend::reference) continue;
-      // compiled for the model's shapes only; it refuses the successor's by name
-      if (m.exec.backend == Backend::cuda && is_successor(kind.geometry)) continue;
       ASSERT_EQ(compare(reference, run_schedule(layer, shape, schedule, m.exec)), "") << m.name;
     }
   }
@@ -101,7 +98,9 @@ INSTANTIATE_TEST_SUITE_P(Geometries, Invariance,
                                            Kind{"csa", Csa::value, kAttention, 60, 60},
                                            Kind{"indexer", Indexer::value, kIndex, 80, 120},
                                            Kind{"pairs", kPairs, kAttention, 24, 24},
-                                           Kind{"singles", kSingles, kAttention, 9, 24}),
+                                           Kind{"singles", kSingles, kAttention, 9, 24},
+                                           Kind{"spans", kSpans, kFloats, 150, 12},
+                                           Kind{"eights", kEights, kIndex, 50, 24}),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

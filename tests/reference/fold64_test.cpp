@@ -111,7 +111,7 @@ Row64 fold64(const Layer& layer, std::int64_t request, std::int64_t window) {
   for (std::int32_t i = 0; i < g.head_dim; ++i)
     weight.push_back(static_cast<double>(layer.norm_weight(i)));
   out.rotated = out.pooled;
-  norm_rope64(c, weight.data(), layer.rope().data() + window * g.ratio * g.rope_dim,
+  norm_rope64(c, weight.data(), layer.rope().data() + window * g.ratio * layer.rope_stride(),
               out.rotated.data());
   const RowLayout layout = row_layout(c.row_format, g);
   out.bytes.resize(static_cast<std::size_t>(layout.row_bytes()));

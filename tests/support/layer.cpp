@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "reference/backend.hpp"
 #include "support/levels.hpp"
@@ -69,10 +70,20 @@ Layer::Layer(const LayerShape& shape) : shape_(shape) {
       const bool second = pairs ? i % 2 != 0 : i >= g.rope_dim / 2;
       rope_.push_back((second ? sin : cos)[pairs ? i / 2 : i % (g.rope_dim / 2)]);
     }
+    rope_.resize(static_cast<std::size_t>((p + 1) * rope_stride()),
+                 std::numeric_limits<float>::quiet_NaN());
   }
   for (std::int32_t i = 0; i < g.head_dim; ++i)
     norm_values_.push_back(rounded_to(shape.norm, 1 + 0.2F * random.normal()));
   norm_ = bytes_of(norm_values_, shape.norm);
+}
+
+std::int64_t Layer::rope_stride() const {
+  return (geometry().rope_dim + 3) / 4 * 4;
+}
+
+TensorView Layer::rope_view(void* table) const {
+  return {table, DType::f32, 2, {shape_.positions, geometry().rope_dim}, {rope_stride(), 1}};
 }
 
 std::vector<float> Layer::projection_row(const TokenName& t) const {
@@ -148,7 +159,7 @@ Bytes Layer::make_cache_row(std::int64_t request, std::int64_t window) const {
   if (g.ape) call.weights.ape = TensorView::packed(ape, DType::f32, g.ratio, g.state_width());
   call.weights.norm =
       TensorView::packed(const_cast<std::uint8_t*>(norm_.data()), shape_.norm, g.head_dim);
-  call.weights.rope = TensorView::packed(rope, DType::f32, shape_.positions, g.rope_dim);
+  call.weights.rope = rope_view(rope);
   call.weights.fp8_scale = TensorView::packed(&scale, DType::f32, 1);
   if (!reference::run(Op::compress_store, call, {}).ok()) std::abort();
   return out;

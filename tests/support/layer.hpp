@@ -44,7 +44,11 @@ class Layer {
   [[nodiscard]] const LayerShape& shape() const { return shape_; }
   [[nodiscard]] const Geometry& geometry() const { return shape_.compressor.geometry; }
   [[nodiscard]] const std::vector<float>& ape() const { return ape_; }
+  /// Rows rope_stride() apart, as views want multiples of 16 bytes; NaN is between them.
   [[nodiscard]] const std::vector<float>& rope() const { return rope_; }
+  [[nodiscard]] std::int64_t rope_stride() const;
+  /// A view of such a table, wherever it is.
+  [[nodiscard]] TensorView rope_view(void* table) const;
   [[nodiscard]] const Bytes& norm() const { return norm_; }
   [[nodiscard]] float norm_weight(std::int64_t c) const { return norm_values_[c]; }
   [[nodiscard]] float fp8_scale() const { return 0.0371F; }

@@ -51,7 +51,7 @@ Call LayerBuffers::call(const Layer& layer, const EngineShape& shape) const {
     call.weights.ape = TensorView::packed(ape.data(), DType::f32, g.ratio, g.state_width());
   }
   call.weights.norm = TensorView::packed(norm.data(), s.norm, g.head_dim);
-  call.weights.rope = TensorView::packed(rope.data(), DType::f32, s.positions, g.rope_dim);
+  call.weights.rope = layer.rope_view(rope.data());
   call.weights.fp8_scale = TensorView::packed(scale.data(), DType::f32, 1);
   return call;
 }
