@@ -93,7 +93,7 @@ __device__ __forceinline__ void finish_row(const FoldParams& p, const AnyGeometr
   };
 #pragma unroll 1
   for (int tile = warp; tile < count; tile += warps) {
-    const float squares = tile_squares(pooled(tile));
+    const float squares = tile_squares(pooled(tile), lane);
     if (lane == 0) tiles[tile] = squares;
   }
   __syncthreads();
