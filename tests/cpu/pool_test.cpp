@@ -62,6 +62,19 @@ struct Window {
     }
   }
 
+  /// Gives each group a score, all of them the same, and a value.
+  void set_groups(const std::vector<float>& scores, const std::vector<float>& values) {
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      for (std::int32_t r = 0; r < groups[i].rows; ++r, ++at) {
+        for (std::int32_t c = 0; c < kHeadDim; ++c) {
+          put(rows[at], groups[i].source.dtype, c, values[i]);
+          put(rows[at], groups[i].source.dtype, kHeadDim + c, scores[i]);
+        }
+      }
+    }
+  }
+
   /// Gives each channel of each group that has rows a level of its own: one of its scores; the
   /// others are up to 16 below, or NaN.
   void set_levels(Random& random, const std::vector<float>& levels) {
@@ -190,6 +203,26 @@ TEST_P(Pooling, JoinsGroupsAndSpansOfDifferentScales) {
         }
       }
     }
+  }
+}
+
+// A value far below all others weighs 2^-512 each time that it is brought to a larger scale: what
+// is left of it, a double that is hardly one, is not nothing where rows are rounded to odd.
+TEST_P(Pooling, LosesNoValueThatADoubleHolds) {
+  const Kernels* kernels = kernels_of(GetParam());
+  if (kernels == nullptr) GTEST_SKIP() << "not on this machine";
+  Random random(47);
+  const Source plain{DType::f32, Rounding::none, false, false};
+  for (const float value : {0x1p-30F, -0x1p-30F, 0x1p-20F, 0x1p-49F, 0x1p-51F}) {
+    Window w(random, 4, plain, plain, 0, 0.0);
+    w.set_groups({-2000, -1000, 0, 0}, {value, 0, 0, 0});
+    const PoolShape shape{4, 0, Window::kHeadDim, true};
+    const std::vector<float> want = pool(scalar_kernels(), w, shape);
+    if (value == 0x1p-30F) {
+      ASSERT_EQ(want[0], std::numeric_limits<float>::denorm_min());
+    }
+    const std::vector<float> got = pool(*kernels, w, shape);
+    ASSERT_EQ(std::memcmp(got.data(), want.data(), 4 * want.size()), 0) << value;
   }
 }
 

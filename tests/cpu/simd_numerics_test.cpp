@@ -432,10 +432,16 @@ TEST_P(SimdNumerics, OddFloats) {
       x = std::ldexp(x, static_cast<int>(random.between(-160, 120)));
       if (random.chance(0.1)) x = static_cast<double>(static_cast<float>(x));
     }
-    in[0] = 0.0;
-    in[1] = -0.0;
-    in[2] = 1e300;
-    in[3] = -1e300;
+    // nothing, halfway between floats and next to that, beyond floats, below them and below doubles
+    // that are normal
+    std::size_t at = 0;
+    for (const double x :
+         {0.0, 1e300, 0x1.ffffffp127, 0x1.fffffefp127, 3.41e38, 1e-60, 1e-310, 0x1p-1042, 0x1p-1043,
+          0x1p-1074, 1 + 0x1p-24, 1 + 0x1p-24 + 0x1p-52, 1 + 0x1p-24 - 0x1p-52, 1 + 0x3p-24,
+          0x1p-149 + 0x1p-150, 0x1p-149 - 0x1p-1040, 0x1p-126 - 0x1p-1000}) {
+      in[at++] = x;
+      in[at++] = -x;
+    }
     std::vector<float> out(kCount);
     odd(in, out);
     for (std::size_t i = 0; i < kCount; ++i)

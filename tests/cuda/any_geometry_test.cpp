@@ -272,11 +272,16 @@ TEST_F(AnyGeometryCalls, TheModelsAreNotAny) {
     Random random(6);
     const Layer layer(draw_layer(
         g, Recipe::vllm, g == Indexer::value ? RowFormat::index_fp8 : RowFormat::bf16, random));
-    const EngineShape shape = draw_shape(g, StateLayout::ring, StatePolicy::all, random);
-    Rig gpu(layer, shape, rig_size(layer, shape, 3, 2), gpu_exec());
-    std::string text;
-    ASSERT_EQ(describe(Op::step, gpu.call, gpu.exec, &text).message(), "");
-    EXPECT_THAT(text, testing::Not(testing::HasSubstr("any-geometry")));
+    for (const StateLayout layout : {StateLayout::paged, StateLayout::ring}) {
+      const EngineShape shape = draw_shape(g, layout, StatePolicy::all, random);
+      Rig gpu(layer, shape, rig_size(layer, shape, 3, 2), gpu_exec());
+      for (const Op op : {Op::plan, Op::save_state, Op::compress, Op::norm_rope_store,
+                          Op::compress_store, Op::step}) {
+        std::string text;
+        ASSERT_EQ(describe(op, call_for(op, gpu.call), gpu.exec, &text).message(), "");
+        EXPECT_THAT(text, testing::Not(testing::HasSubstr("any-geometry")));
+      }
+    }
   }
 }
 

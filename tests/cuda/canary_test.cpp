@@ -216,7 +216,7 @@ TEST_P(Canaries, NoRopeRowOfAWindowWithoutARow) {
   s.positions = 260;
   const Layer layer(s);
   const std::int64_t rows = kind.geometry.ratio;  // of the table: of windows, it has the first
-  const auto values = static_cast<std::size_t>(rows * kind.geometry.rope_dim);
+  const auto values = static_cast<std::size_t>(rows * layer.rope_stride());
   const std::vector<float> table(layer.rope().begin(), layer.rope().begin() + values);
   for (const bool ring : {false, true}) {
     SCOPED_TRACE(ring ? "ring" : "paged");

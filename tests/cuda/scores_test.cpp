@@ -346,6 +346,26 @@ TEST_F(ScoreBytesOfPairs, AreTheCpusWithBlocksThatStartLater) {
   }
 }
 
+// With a plan a team of CSA's warps, or a warp of the indexer's, keeps the entries of four windows
+// in turn: so here each has five and more.
+TEST_F(ScoreBytesOfPairs, AreTheCpusInLargeCallsOfManyWindowsATeam) {
+  const Kind csa{"", Csa::value, RowFormat::fp8_mla, Recipe::vllm, DType::f32, 4};
+  const Kind indexer{"", Indexer::value, RowFormat::index_fp8, Recipe::sglang, DType::bf16, 4};
+  const Kind any_pages{"", Csa::value, RowFormat::bf16, Recipe::deepseek, DType::f32, 7};
+  struct Size {
+    const Kind& kind;
+    std::int64_t windows;
+  };
+  for (const Size& size : {Size{csa, 2900}, Size{indexer, 6100}, Size{any_pages, 2900}}) {
+    SCOPED_TRACE(std::to_string(size.windows) + " windows");
+    const Layer layer = layer_of(size.kind);
+    Compared c(size.kind, layer, size.windows, 0);
+    c.fill(kScores[1]);
+    for (const Op op : {Op::compress_store, Op::compress, Op::step})
+      ASSERT_NO_FATAL_FAILURE(c.play(op, true));
+  }
+}
+
 // Every way of laying warps over windows once, as small as can be: racecheck takes hundreds of
 // times as long (scripts/gpu-machine).
 class ScoreLayouts : public GpuTest {

@@ -257,14 +257,16 @@ HWY_INLINE VF OddFloats(const Halves& x) {
   const __mmask16 lost = _mm512_kunpackb(high_lost, low_lost);
   return hn::BitCast(F(), VU{_mm512_mask_or_epi32(cut.raw, lost, cut.raw, hn::Set(d, 1U).raw)});
 #else
-  // To the nearest, then to its odd neighbour on the side of what that leaves: of a remainder, the
-  // upper word of the double tells the side, and whether there is any.
+  // To the nearest, then to its odd neighbour on the side of what that leaves: the upper word of
+  // the remainder tells the side. x is finite, which AVX-512 and the scalar twin do not need.
   const VF nearest = ToFloats(x.low, x.high);
   const VU u = hn::BitCast(d, nearest);
-  const VU rest = hn::ConcatOdd(d, hn::BitCast(d, hn::Sub(x.high, UpperDouble(nearest))),
-                                hn::BitCast(d, hn::Sub(x.low, LowerDouble(nearest))));
+  const VU left_low = hn::BitCast(d, hn::Sub(x.low, LowerDouble(nearest)));
+  const VU left_high = hn::BitCast(d, hn::Sub(x.high, UpperDouble(nearest)));
+  const VU rest = hn::ConcatOdd(d, left_high, left_low);
+  const VU lower = hn::ConcatEven(d, left_high, left_low);  // all there is below 2^-1042
   const VU one = hn::Set(d, 1U);
-  const auto none = hn::Eq(hn::ShiftLeft<1>(rest), hn::Zero(d));
+  const auto none = hn::Eq(hn::Or(hn::ShiftLeft<1>(rest), lower), hn::Zero(d));
   const auto as_it_is = hn::Or(none, hn::Eq(hn::And(u, one), one));
   // all ones where the signs differ, so one less; else one more
   const auto differ = hn::BroadcastSignBit(hn::BitCast(I(), hn::Xor(u, rest)));
