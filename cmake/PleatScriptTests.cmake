@@ -13,8 +13,12 @@ if(PLEAT_PYTHON3)
            COMMAND ${PLEAT_PYTHON3} ${PROJECT_SOURCE_DIR}/scripts/readme-tables --check)
 endif()
 if(PLEAT_HAVE_CUDA)
+  set(_pleat_compiled ${PLEAT_CUDA_ARCHITECTURES})
+  list(FILTER _pleat_compiled EXCLUDE REGEX "virtual")
+  list(TRANSFORM _pleat_compiled PREPEND "sm_")
   add_test(NAME house:cuda_resources
-           COMMAND ${PROJECT_SOURCE_DIR}/scripts/check-cuda-resources ${PROJECT_BINARY_DIR})
+           COMMAND ${PROJECT_SOURCE_DIR}/scripts/check-cuda-resources ${PROJECT_BINARY_DIR}
+                   ${_pleat_compiled})
 endif()
 
 # tests/oracle_cases.sh PROGRAM SCRATCH_DIR judges the program by ../shared/oracle where that is
