@@ -139,9 +139,15 @@ __global__ void __launch_bounds__(kPlanThreads)
     side ^= 1U;
     __syncthreads();  // the warps' counts are written again
   }
+  const auto closing = static_cast<std::int32_t>(static_cast<std::uint32_t>(carried));
+  const std::int32_t asked = min(p.tokens, kAskedEarly);
+  for (std::int32_t i = closing + rank * static_cast<int>(blockDim.x) + tid; i < asked;
+       i += static_cast<int>(blockDim.x) * Cluster) {
+    out.entries[i] = {};
+  }
   if (rank == 0 && tid == 0) {
     PlanHeader h = out.values;
-    h.closing = static_cast<std::int32_t>(static_cast<std::uint32_t>(carried));
+    h.closing = closing;
     h.saves = out.list_saves ? static_cast<std::int32_t>(carried >> 32) : kEveryLiveToken;
     *out.header = h;
   }

@@ -127,16 +127,22 @@ struct WindowList {
   }
 };
 
-/// The plan's windows first, first + stride, ..., before \p end. Entries are asked for together
-/// with the count that says whether they are any: a plan has room for one of every token, so the
-/// address is good.
+/// The plan's windows first, first + stride, ..., before \p end. The first two entries are asked
+/// for together with the count that says whether they are any: a plan writes kAskedEarly of them,
+/// or one for each token. Farther ones wait for the count.
 __device__ __forceinline__ WindowList plan_windows(const FoldParams& p, std::int32_t first,
                                                    std::int32_t stride,
                                                    std::int32_t end = kEveryWindow) {
   WindowList list{p.entries, min(p.plan->closing, end), first, stride, {}};
-  const std::int32_t last = p.tokens - 1;
-  list.head[0] = p.entries[first < last ? first : last];
-  list.head[1] = p.entries[first + stride < last ? first + stride : last];
+  const std::int32_t second = first + stride;
+  if (second < kAskedEarly) {
+    const std::int32_t last = p.tokens - 1;
+    list.head[0] = p.entries[min(first, last)];
+    list.head[1] = p.entries[min(second, last)];
+  } else {
+    if (first < list.count) list.head[0] = p.entries[first];
+    if (second < list.count) list.head[1] = p.entries[second];
+  }
   return list;
 }
 

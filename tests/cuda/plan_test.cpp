@@ -11,6 +11,7 @@
 #include <tuple>
 #include <vector>
 
+#include "cuda/params.cuh"
 #include "support/gpu.hpp"
 #include "support/memory.hpp"
 #include "support/plan_bytes.hpp"
@@ -90,10 +91,21 @@ class Planner {
     Bytes made = plan_.download();
     EXPECT_TRUE(plan_.guards_intact());
     EXPECT_TRUE(positions_.unchanged() && requests_.unchanged() && slots_.unchanged());
+    if (exec_.backend == Backend::cuda) expect_zeros_past_the_count(made);
     return meaning_of_plan(std::move(made), capacity_);
   }
 
  private:
+  /// Kernels load entries before they know how many there are: none may hold what no one wrote.
+  void expect_zeros_past_the_count(Bytes& made) const {
+    const PlanPointers p = plan_pointers(made.data(), capacity_);
+    const std::int32_t asked = std::min(p.header->tokens, cuda::kAskedEarly);
+    for (std::int32_t i = p.header->closing; i < asked; ++i) {
+      const PlanEntry& e = p.entries[i];
+      ASSERT_TRUE(e.token == 0 && e.request == 0 && e.row == 0 && e.fresh == 0) << "entry " << i;
+    }
+  }
+
   Exec exec_;
   std::int64_t capacity_;
   Buffer positions_;
