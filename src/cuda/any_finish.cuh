@@ -12,9 +12,9 @@ namespace pleat::cuda {
 inline constexpr int kMostTiles = 4096 / kTileChannels;
 
 /// Sum of up to kMostTiles tiles' squares, by halves; every lane has it. \p count: a power of two.
-__device__ __forceinline__ float sum_of_tiles(const float* tiles, int count, int lane) {
+__device__ __forceinline__ double sum_of_tiles(const double* tiles, int count, int lane) {
   const int lanes = count < 32 ? count : 32;  // that have a sum of their own
-  float sum = tiles[lane & (lanes - 1)];
+  double sum = tiles[lane & (lanes - 1)];
   if (count == kMostTiles) sum = sum + tiles[lane + 32];
 #pragma unroll 1
   for (int half = lanes / 2; half > 0; half /= 2)
@@ -30,58 +30,23 @@ struct RowNorm {
 };
 
 /// Norm of a lane's two channels, and RoPE where they are rotated.
-__device__ __forceinline__ Two norm_rope_any(const FoldParams& p, const AnyGeometry& g,
-                                             const Two& x, const RowNorm& norm, int channel) {
+__device__ __forceinline__ Two norm_rope(const FoldParams& p, const AnyGeometry& g, const Two& x,
+                                         const RowNorm& norm, int channel) {
   const Two weight = norm_of(p, channel);
   const int rotated = channel - (g.head_dim - g.rope_dim);
-  if (rotated < 0) {
-    const Two y{{(x.v[0] * norm.scale) * weight.v[0], (x.v[1] * norm.scale) * weight.v[1]}};
-    return p.recipe.norm_bf16 ? rounded(y) : y;
-  }
+  if (rotated < 0) return norm_plain(p, x, norm.scale, weight);
   const bool in_pairs = p.recipe.rope_table_in_pairs;
   const float cos = norm.rope[in_pairs ? rotated : rotated / 2];
   const float sin = norm.rope[in_pairs ? rotated + 1 : rotated / 2 + g.rope_dim / 2];
-  double pair[2];
-#pragma unroll
-  for (int c = 0; c < 2; ++c) {
-    pair[c] = numerics::normed(x.v[c], norm.exact, weight.v[c]);
-    if (p.recipe.norm_bf16) {
-      pair[c] = static_cast<double>(numerics::to_bf16(numerics::odd_float(pair[c])));
-    }
-  }
-  return {{numerics::odd_float(numerics::rope_even(pair[0], pair[1], cos, sin)),
-           numerics::odd_float(numerics::rope_odd(pair[0], pair[1], cos, sin))}};
-}
-
-/// Bytes of an attention row's tile, as store_tile has them.
-__device__ __forceinline__ void store_any_tile(const FoldParams& p, const AnyGeometry& g,
-                                               const Two& x, int tile, int lane,
-                                               const RowTarget& to) {
-  const int channel = tile * kTileChannels + 2 * lane;
-  if (p.format == RowFormat::bf16) return put_bf16(to.values + 2 * channel, x);
-  const Two r = rounded(x);
-  if (p.format == RowFormat::fp8_tensor) {
-    const float scale = *p.fp8_scale;
-    return put_codes(to.values + channel,
-                     {{numerics::quotient(r.v[0], scale), numerics::quotient(r.v[1], scale)}});
-  }
-  if (tile == g.head_dim / kTileChannels - 1) {  // the format has 64 rotated channels
-    put_bf16(to.values + tile * kTileChannels + 4 * lane, x);
-    if (lane == 0) to.scales[tile] = 0;
-    return;
-  }
-  const std::int32_t e =
-      numerics::fp8_exponent(warp_largest(largest_of(r)), p.recipe.floor_on_scale);
-  put_codes(to.values + channel, times(r, numerics::pow2(-e)));
-  if (lane == 0) to.scales[tile] = numerics::ue8m0_byte(e);
+  return norm_rotated(p, x, norm.exact, weight, cos, sin);
 }
 
 /// Norm, RoPE and the bytes of the row of window e, in cache slot `slot`. \p row: its pooled
 /// channels, which no thread of the block still writes; the block must meet before it or \p tiles,
-/// room for kMostTiles floats, is written again.
+/// room for kMostTiles doubles, is written again.
 __device__ __forceinline__ void finish_row(const FoldParams& p, const AnyGeometry& g,
                                            const PlanEntry& e, std::int64_t slot, const float* row,
-                                           float* tiles) {
+                                           double* tiles) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int warps = static_cast<int>(blockDim.x) / 32;
@@ -93,7 +58,7 @@ __device__ __forceinline__ void finish_row(const FoldParams& p, const AnyGeometr
   };
 #pragma unroll 1
   for (int tile = warp; tile < count; tile += warps) {
-    const float squares = tile_squares(pooled(tile), lane);
+    const double squares = tile_squares(pooled(tile));
     if (lane == 0) tiles[tile] = squares;
   }
   __syncthreads();
@@ -102,7 +67,7 @@ __device__ __forceinline__ void finish_row(const FoldParams& p, const AnyGeometr
   const RowNorm norm{scale, numerics::exact_scale(mean, scale),
                      p.rope + static_cast<std::int64_t>(e.row) * g.ratio * p.rope_stride};
   const auto normed = [&](int tile) {
-    return norm_rope_any(p, g, pooled(tile), norm, tile * kTileChannels + 2 * lane);
+    return norm_rope(p, g, pooled(tile), norm, tile * kTileChannels + 2 * lane);
   };
   const RowTarget to = row_target<0>(p, slot);
   if (p.format == RowFormat::index_fp8 || p.format == RowFormat::index_mxfp4) {
@@ -112,7 +77,7 @@ __device__ __forceinline__ void finish_row(const FoldParams& p, const AnyGeometr
   }
 #pragma unroll 1
   for (int tile = warp; tile < count; tile += warps)
-    store_any_tile(p, g, normed(tile), tile, lane, to);
+    store_tile(p, normed(tile), tile, count, lane, to);
 }
 
 }  // namespace pleat::cuda

@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(kAnyThreads, 3)
                     const __grid_constant__ Types types) {
   extern __shared__ uint4 dynamic[];
   __shared__ PlanEntry found[kScanThreads];
-  __shared__ float tiles[kMostTiles];
+  __shared__ double tiles[kMostTiles];
   auto* shared = reinterpret_cast<std::uint8_t*>(dynamic);
   const int threads = static_cast<int>(blockDim.x);
   auto* pooled =
@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(kAnyThreads, 4)
     any_store_kernel(const __grid_constant__ FoldParams p, const __grid_constant__ AnyGeometry g) {
   extern __shared__ uint4 dynamic[];
   __shared__ PlanEntry found[kScanThreads];
-  __shared__ float tiles[kMostTiles];
+  __shared__ double tiles[kMostTiles];
   auto* pooled = reinterpret_cast<float*>(dynamic);
   wait_for_rows();
   const WindowList list = any_windows(p, g, found);

@@ -40,7 +40,7 @@ inline constexpr int kEntries = 4;
 
 template <class G>
 struct CsaShared {
-  float squares[2][CsaTeam<G>::teams][G::tiles];
+  double squares[2][CsaTeam<G>::teams][G::tiles];
   Two handed[2][kCsaWarps / 2][32];        ///< the second tile, from partner to partner
   PlanEntry entries[kCsaWarps][kEntries];  ///< of the window in hand and those to come
   LateSlot late[kCsaWarps][2];
@@ -112,7 +112,7 @@ struct CsaWarp {
       if (p.output == Output::cache) {
         finish(x);
       } else {
-        keep(list.at(index).token, x);
+        keep(entry(turn).token, x);
       }
     }
   }
@@ -201,7 +201,7 @@ struct CsaWarp {
                                                 fresh_from, bias, at.lane, left);
         const Two pooled = pool_tile<G, Fast>(p, rows, first_window, left);
         if (p.writes_through) [[unlikely]] {
-          write_through<G, S, P>(p, list.at(index), 0, channel(t), fresh_from, rows,
+          write_through<G, S, P>(p, entry(turn), 0, channel(t), fresh_from, rows,
                                  left == Bias::early, at.lane);
         }
         if (t == 0) {
@@ -242,8 +242,8 @@ struct CsaWarp {
       weight[t] = norm_of(p, channel(t) + 2 * at.lane);
       if (p.recipe.pooled_bf16) x[t] = rounded(x[t]);
     }
-    const float squares = squares_of_row<G>(x, at.first_tile, at.lane, sh.squares[side][at.team],
-                                            [&] { barrier_of(1 + at.team, Team::threads); });
+    const double squares = squares_of_row<G>(x, at.first_tile, at.lane, sh.squares[side][at.team],
+                                             [&] { barrier_of(1 + at.team, Team::threads); });
     if (late.kv_slot < 0) return;
     finish_two_tiles<G, CacheRows>(p, x, squares, weight, late, at.first_tile, at.lane);
   }

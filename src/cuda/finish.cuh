@@ -17,44 +17,36 @@ namespace pleat::cuda {
 
 inline constexpr unsigned kAllLanes = 0xFFFFFFFFU;
 
-/// One step of two sums over lanes at once: lanes whose bit is clear go on with the first. What is
-/// added is the same in either order.
-__device__ __forceinline__ float halve_two(float first, float second, int lane, int bit) {
-  const bool second_here = (lane & bit) != 0;
-  const float other = __shfl_xor_sync(kAllLanes, second_here ? first : second, bit);
-  return (second_here ? second : first) + other;
+/// The sum over lanes, by halves, from stride \p first on.
+__device__ __forceinline__ double sum_lanes(double sum, int first) {
+#pragma unroll
+  for (int bit = first; bit > 0; bit /= 2)
+    sum = sum + __shfl_xor_sync(kAllLanes, sum, bit);
+  return sum;
 }
-__device__ __forceinline__ float halve(float sum, int bit) {
-  return sum + __shfl_xor_sync(kAllLanes, sum, bit);
-}
-/// The first step of a tile's sum of squares, by halves: strides 32 to 2 cross lanes, 1 is within
-/// one. The lower 16 lanes go on with the even channels, the upper ones with the odd ones.
-__device__ __forceinline__ float halve_tile(const Two& x, int lane) {
-  return halve_two(x.v[0] * x.v[0], x.v[1] * x.v[1], lane, 16);
+__device__ __forceinline__ double lane_squares(const Two& x) {
+  return numerics::pair_squares(x.v[0], x.v[1]);
 }
 
 /// Sum of a tile's squares, in all lanes.
-__device__ __forceinline__ float tile_squares(const Two& x, int lane) {
-  float q = halve_tile(x, lane);
-#pragma unroll
-  for (int bit = 8; bit > 0; bit /= 2)
-    q = halve(q, bit);
-  return halve(q, 16);
+__device__ __forceinline__ double tile_squares(const Two& x) {
+  return sum_lanes(lane_squares(x), 16);
 }
 
-/// Of two tiles: of the first in the lanes whose bit kSecondTile is clear, else of the second.
-inline constexpr int kSecondTile = 8;
-__device__ __forceinline__ float two_tile_squares(const Two (&x)[2], int lane) {
-  float q = halve_two(halve_tile(x[0], lane), halve_tile(x[1], lane), lane, kSecondTile);
-#pragma unroll
-  for (int bit = 4; bit > 0; bit /= 2)
-    q = halve(q, bit);
-  return halve(q, 16);
+/// Of two tiles, at once: of the first in the lanes whose bit kSecondTile is clear, else of the
+/// second. What the first step adds is the same in either order.
+inline constexpr int kSecondTile = 16;
+__device__ __forceinline__ double two_tile_squares(const Two (&x)[2], int lane) {
+  const double first = lane_squares(x[0]);
+  const double second = lane_squares(x[1]);
+  const bool second_here = (lane & kSecondTile) != 0;
+  const double other = __shfl_xor_sync(kAllLanes, second_here ? first : second, kSecondTile);
+  return sum_lanes((second_here ? second : first) + other, kSecondTile / 2);
 }
 
 /// Sums of the tiles' squares, by halves.
 template <int Tiles>
-__device__ __forceinline__ float sum_tiles(const float (&s)[Tiles]) {
+__device__ __forceinline__ double sum_tiles(const double (&s)[Tiles]) {
   if constexpr (Tiles == 2) {
     return s[0] + s[1];
   } else {
@@ -66,9 +58,9 @@ __device__ __forceinline__ float sum_tiles(const float (&s)[Tiles]) {
 /// A row's squares, of which the warp has two neighbouring tiles. \p shared: for all of them, where
 /// several warps have one; \p meet: their barrier.
 template <class G, class Meet>
-__device__ __forceinline__ float squares_of_row(const Two (&x)[2], int first_tile, int lane,
-                                                float (&shared)[G::tiles], Meet meet) {
-  const float own = two_tile_squares(x, lane);
+__device__ __forceinline__ double squares_of_row(const Two (&x)[2], int first_tile, int lane,
+                                                 double (&shared)[G::tiles], Meet meet) {
+  const double own = two_tile_squares(x, lane);
   if constexpr (G::tiles == 2) {
     return own + __shfl_xor_sync(kAllLanes, own, kSecondTile);
   } else {
@@ -159,27 +151,36 @@ __device__ __forceinline__ Late fetch_late(const FoldParams& p, const PlanEntry&
   return late;
 }
 
-/// Norm of one tile, and RoPE where it is the rotated one. \p squares: of the whole row.
-template <class G>
-__device__ __forceinline__ Two norm_rope(const FoldParams& p, const Two& x, float squares,
-                                         const Two& weight, const Late& late, bool rotated) {
-  const double mean = numerics::mean_square(squares, G::head_dim, p.eps);
-  const float scale = numerics::rms_scale(mean);
-  if (!rotated) {
-    const Two y{{(x.v[0] * scale) * weight.v[0], (x.v[1] * scale) * weight.v[1]}};
-    return p.recipe.norm_bf16 ? rounded(y) : y;
-  }
-  const double exact = numerics::exact_scale(mean, scale);
+/// Norm of two channels that are not rotated.
+__device__ __forceinline__ Two norm_plain(const FoldParams& p, const Two& x, float scale,
+                                          const Two& weight) {
+  const Two y{{(x.v[0] * scale) * weight.v[0], (x.v[1] * scale) * weight.v[1]}};
+  return p.recipe.norm_bf16 ? rounded(y) : y;
+}
+
+/// Norm and RoPE of a pair of rotated channels. \p scale: numerics::exact_scale.
+__device__ __forceinline__ Two norm_rotated(const FoldParams& p, const Two& x, double scale,
+                                            const Two& weight, float cos, float sin) {
   double pair[2];
 #pragma unroll
   for (int c = 0; c < 2; ++c) {
-    pair[c] = numerics::normed(x.v[c], exact, weight.v[c]);
+    pair[c] = numerics::normed(x.v[c], scale, weight.v[c]);
     if (p.recipe.norm_bf16) {
       pair[c] = static_cast<double>(numerics::to_bf16(numerics::odd_float(pair[c])));
     }
   }
-  return {{numerics::odd_float(numerics::rope_even(pair[0], pair[1], late.cos, late.sin)),
-           numerics::odd_float(numerics::rope_odd(pair[0], pair[1], late.cos, late.sin))}};
+  return {{numerics::odd_float(numerics::rope_even(pair[0], pair[1], cos, sin)),
+           numerics::odd_float(numerics::rope_odd(pair[0], pair[1], cos, sin))}};
+}
+
+/// Norm of one tile, and RoPE where it is the rotated one. \p squares: of the whole row.
+template <class G>
+__device__ __forceinline__ Two norm_rope(const FoldParams& p, const Two& x, double squares,
+                                         const Two& weight, const Late& late, bool rotated) {
+  const double mean = numerics::mean_square(squares, G::head_dim, p.eps);
+  const float scale = numerics::rms_scale(mean);
+  if (!rotated) return norm_plain(p, x, scale, weight);
+  return norm_rotated(p, x, numerics::exact_scale(mean, scale), weight, late.cos, late.sin);
 }
 
 /// Two E4M3 codes, the first channel lower. NaN becomes the largest code, as in software: no cache
@@ -217,10 +218,9 @@ __device__ __forceinline__ Two times(const Two& x, float f) {
   return {{x.v[0] * f, x.v[1] * f}};
 }
 
-/// Bytes of an attention row's tile.
-template <class G>
-__device__ __forceinline__ void store_tile(const FoldParams& p, const Two& x, int tile, int lane,
-                                           const RowTarget& to) {
+/// Bytes of an attention row's tile, of \p tiles.
+__device__ __forceinline__ void store_tile(const FoldParams& p, const Two& x, int tile, int tiles,
+                                           int lane, const RowTarget& to) {
   const int channel = tile * kTileChannels + 2 * lane;
   if (p.format == RowFormat::bf16) return put_bf16(to.values + 2 * channel, x);
   if (p.format == RowFormat::fp8_tensor) {
@@ -229,8 +229,8 @@ __device__ __forceinline__ void store_tile(const FoldParams& p, const Two& x, in
     return put_codes(to.values + channel,
                      {{numerics::quotient(r.v[0], scale), numerics::quotient(r.v[1], scale)}});
   }
-  if (tile == G::tiles - 1) {
-    put_bf16(to.values + G::nope_dim + 4 * lane, x);
+  if (tile == tiles - 1) {  // the format has 64 rotated channels
+    put_bf16(to.values + tile * kTileChannels + 4 * lane, x);
     if (lane == 0) to.scales[tile] = 0;
     return;
   }
@@ -310,7 +310,7 @@ __device__ __forceinline__ void store_index_row(const FoldParams& p, Two (&x)[2]
 /// Norm, RoPE and the bytes of two neighbouring tiles of a row, from \p first_tile on: a warp's
 /// part of an attention row, or an indexer row. \p squares: of all the row's tiles.
 template <class G, int CacheRows>
-__device__ __forceinline__ void finish_two_tiles(const FoldParams& p, Two (&x)[2], float squares,
+__device__ __forceinline__ void finish_two_tiles(const FoldParams& p, Two (&x)[2], double squares,
                                                  const Two (&weight)[2], const Late& late,
                                                  int first_tile, int lane) {
   x[0] = norm_rope<G>(p, x[0], squares, weight[0], late, false);
@@ -319,8 +319,8 @@ __device__ __forceinline__ void finish_two_tiles(const FoldParams& p, Two (&x)[2
   if constexpr (G::tiles == 2) {
     store_index_row(p, x, lane, to);
   } else {
-    store_tile<G>(p, x[0], first_tile, lane, to);
-    store_tile<G>(p, x[1], first_tile + 1, lane, to);
+    store_tile(p, x[0], first_tile, G::tiles, lane, to);
+    store_tile(p, x[1], first_tile + 1, G::tiles, lane, to);
   }
 }
 

@@ -214,12 +214,11 @@ struct HcaWarp {
       return;
     }
     if (p.recipe.pooled_bf16) x = rounded(x);
-    const float squares =
-        row_squares<G, Cluster>(sh, turn, at.tile, at.lane, tile_squares(x, at.lane));
+    const double squares = row_squares<G, Cluster>(sh, turn, at.tile, at.lane, tile_squares(x));
     const Late late = read_late(sh.late[at.warp][turn & 1U], rotates(), at.lane);
     if (late.kv_slot < 0) return;
     const Two y = norm_rope<G>(p, x, squares, weight, late, rotates());
-    store_tile<G>(p, y, at.tile, at.lane, row_target<CacheRows>(p, late.kv_slot));
+    store_tile(p, y, at.tile, G::tiles, at.lane, row_target<CacheRows>(p, late.kv_slot));
   }
 
   const FoldParams& p;

@@ -48,7 +48,7 @@ struct HcaMemory {
 /// w + 1, before which every block has read those of window w.
 template <class G>
 struct HcaShared {
-  float squares[2][G::tiles];
+  double squares[2][G::tiles];
   std::uint64_t arrived[2];
   LateSlot late[kHcaWarps][2];
 };
@@ -56,8 +56,8 @@ struct HcaShared {
 /// Tells all blocks of the cluster a tile's sum of squares, and returns the row's. By one warp of
 /// each tile. \p turn: windows before this one.
 template <class G, int Cluster>
-__device__ __forceinline__ float row_squares(HcaShared<G>& sh, std::uint32_t turn, int tile,
-                                             int lane, float own) {
+__device__ __forceinline__ double row_squares(HcaShared<G>& sh, std::uint32_t turn, int tile,
+                                              int lane, double own) {
   const std::uint32_t side = turn & 1U;
   if constexpr (Cluster == 1) {
     if (lane == 0) sh.squares[side][tile] = own;
@@ -74,7 +74,7 @@ __device__ __forceinline__ float row_squares(HcaShared<G>& sh, std::uint32_t tur
     barrier_wait(&sh.arrived[side], turn >> 1 & 1U);
 #endif
   }
-  float squares[G::tiles];
+  double squares[G::tiles];
 #pragma unroll
   for (int i = 0; i < G::tiles; ++i)
     squares[i] = sh.squares[side][i];

@@ -17,7 +17,7 @@ __global__ void __launch_bounds__(kStoreThreads)
     store_kernel(const __grid_constant__ FoldParams p) {
   constexpr int warps = G::tiles / 2;  // of a row
   constexpr int workers = kStoreThreads / 32 / warps;
-  __shared__ float shared_squares[2][G::tiles];
+  __shared__ double shared_squares[2][G::tiles];
   __shared__ PlanEntry found[kScanThreads];
   const int tid = static_cast<int>(threadIdx.x);
   const int lane = tid % 32;
@@ -48,7 +48,7 @@ __global__ void __launch_bounds__(kStoreThreads)
                              e.token * p.compressed_stride + channel + t * kTileChannels);
       if (p.recipe.pooled_bf16) x[t] = rounded(x[t]);
     }
-    const float squares =
+    const double squares =
         squares_of_row<G>(x, first_tile, lane, shared_squares[side], [] { __syncthreads(); });
     if (late.kv_slot < 0) continue;
     finish_two_tiles<G, CacheRows>(p, x, squares, weight, late, first_tile, lane);

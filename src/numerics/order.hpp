@@ -9,7 +9,7 @@
 namespace pleat::numerics {
 
 /// x[i] + x[i + n/2] first, then quarters, and so on. n is a power of two; x is used up.
-PLEAT_HD float sum_halves(float* x, int n) {
+PLEAT_HD double sum_halves(double* x, int n) {
   for (int half = n / 2; half > 0; half /= 2) {
     for (int i = 0; i < half; ++i)
       x[i] = x[i] + x[i + half];
@@ -17,16 +17,25 @@ PLEAT_HD float sum_halves(float* x, int n) {
   return x[0];
 }
 
-/// Sum of squares of a row: each tile of 64 channels by halves, then the tiles' sums by halves.
-PLEAT_HD float sum_of_squares(const float* row, int head_dim) {
-  float tiles[4096 / kTileChannels];
+/// Squares of two neighbouring channels: exact, and their sum rounded once.
+PLEAT_HD double pair_squares(float even, float odd) {
+  const double a = static_cast<double>(even);
+  const double b = static_cast<double>(odd);
+  return fused(b, b, a * a);
+}
+
+/// Sum of squares of a row: each tile of 64 channels by pairs, then these by halves; then the
+/// tiles' sums by halves.
+PLEAT_HD double sum_of_squares(const float* row, int head_dim) {
+  double tiles[4096 / kTileChannels];
   const int n = head_dim / kTileChannels;
   for (int t = 0; t < n; ++t) {
-    float q[kTileChannels];
-    for (int i = 0; i < kTileChannels; ++i) {
-      q[i] = row[t * kTileChannels + i] * row[t * kTileChannels + i];
+    double pairs[kTileChannels / 2];
+    for (int i = 0; i < kTileChannels / 2; ++i) {
+      const float* x = row + t * kTileChannels + 2 * i;
+      pairs[i] = pair_squares(x[0], x[1]);
     }
-    tiles[t] = sum_halves(q, kTileChannels);
+    tiles[t] = sum_halves(pairs, kTileChannels / 2);
   }
   return sum_halves(tiles, n);
 }
@@ -105,18 +114,18 @@ PLEAT_HD float pooled_of(const Folded& f, bool odd) {
 }
 
 /// Mean square of a row and eps, in double: what is rotated needs it to more than float's digits.
-PLEAT_HD double mean_square(float squares, int head_dim, float eps) {
-  return static_cast<double>(squares) * (1.0 / static_cast<double>(head_dim)) +
-         static_cast<double>(eps);
+PLEAT_HD double mean_square(double squares, int head_dim, float eps) {
+  return squares * (1.0 / static_cast<double>(head_dim)) + static_cast<double>(eps);
 }
 
 /// 1 / sqrt(mean): the mean rounded to float, then a rounded root and quotient. Beyond what they
-/// take, small means are scaled, which is exact, and the scale of an infinite one is 0.
+/// take, small means are scaled, which is exact, and the scale of one that no float holds is 0.
 PLEAT_HD float rms_scale(double mean) {
+  if (mean > 0x1.fffffep127) return 0.0F;
   const float m = static_cast<float>(mean);
   const bool tiny = m < 0x1p-60F;
   const float y = reciprocal(root(tiny ? m * 0x1p120F : m));
-  return m > 0x1.fffffep127F ? 0.0F : tiny ? y * 0x1p60F : y;
+  return tiny ? y * 0x1p60F : y;
 }
 
 /// The same to some 45 bits: one step of Newton's. 0 stays 0, where the mean is beyond float.

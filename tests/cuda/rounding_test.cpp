@@ -41,9 +41,9 @@ TEST_F(RoundingOnGpu, BeyondTheirRangeTheyAreNot) {
 }
 
 TEST_F(RoundingOnGpu, ScaleOfARowIsTheHosts) {
-  for (const double mean : {0x1p-149, 1e-45, 0x1p-140, 1e-38, 0x1p-126, 0x1p-61, 0x1.fffffep-61,
-                            0x1p-60, 1e-12, 1e-6, 0.3, 1.0, 3.0, 1e10, 1e30, 0x1p127, 3.4e38, 1e39,
-                            std::numeric_limits<double>::infinity()}) {
+  for (const double mean :
+       {0x1p-149, 1e-45, 0x1p-140, 1e-38, 0x1p-126, 0x1p-61, 0x1.fffffep-61, 0x1p-60, 1e-6, 1.0,
+        3.0, 1e10, 0x1.fffffep127, 1e39, std::numeric_limits<double>::infinity()}) {
     EXPECT_EQ(bits(device_rms_scale(mean)), bits(numerics::rms_scale(mean))) << mean;
     const double exact = 1.0 / std::sqrt(static_cast<double>(static_cast<float>(mean)));
     EXPECT_NEAR(device_rms_scale(mean), exact, 2e-7 * exact) << mean;

@@ -177,13 +177,16 @@ TEST(Finish, MeanSquareAndItsScales) {
   test::Random random(4);
   double worst = 0;
   for (std::int64_t n = 0; n < test::repetitions(300'000); ++n) {
-    const float squares = std::fabs(random.normal()) * std::ldexp(1.0F, random.below(60) - 30);
+    const double squares =
+        std::fabs(random.normal()) * std::ldexp(1 + 0x1p-30, random.below(60) - 30);
     const int log_dim = static_cast<int>(random.between(1, 12));
     const float eps = n % 4 == 0 ? 1.0F : 1e-6F;
     const double mean = mean_square(squares, 1 << log_dim, eps);
     // a product of a power of two, and one rounding
-    ASSERT_EQ(mean, static_cast<double>(std::ldexp(static_cast<Long>(squares), -log_dim) +
-                                        static_cast<Long>(eps)));
+    if constexpr (kQuadIsQuad) {
+      ASSERT_EQ(mean, static_cast<double>(static_cast<Quad>(squares) / (1 << log_dim) +
+                                          static_cast<Quad>(eps)));
+    }
     const float root = rounded(std::sqrt(static_cast<double>(rounded(mean))));
     const float scale = rounded(1.0 / static_cast<double>(root));
     ASSERT_EQ(bits_of(rms_scale(mean)), bits_of(scale)) << squares;
@@ -197,12 +200,17 @@ TEST(Finish, MeanSquareAndItsScales) {
   }
   EXPECT_LE(worst, 0x1p-45);
   std::printf("exact_scale is off by at most 2^%.1f\n", std::log2(worst));
-  EXPECT_EQ(rms_scale(mean_square(0.0F, 512, 1e-6F)),
+  EXPECT_EQ(rms_scale(mean_square(0.0, 512, 1e-6F)),
             rounded(1 / static_cast<double>(std::sqrt(1e-6F))));
-  // squares beyond float: not NaN, which 0 * inf would leave
-  const double beyond = mean_square(std::numeric_limits<float>::infinity(), 512, 1e-6F);
-  EXPECT_EQ(rms_scale(beyond), 0.0F);
-  EXPECT_EQ(exact_scale(beyond, rms_scale(beyond)), 0.0);
+  // squares beyond float may have a mean that is not
+  EXPECT_EQ(rms_scale(mean_square(0x1p135, 512, 1e-6F)), 0x1p-63F);
+  EXPECT_GT(rms_scale(mean_square(512 * static_cast<double>(FLT_MAX), 512, 1e-9F)), 0.0F);
+  // a mean beyond: not NaN, which 0 * inf would leave
+  for (const double squares : {0x1p137, 1e79, std::numeric_limits<double>::infinity()}) {
+    const double beyond = mean_square(squares, 512, 1e-6F);
+    EXPECT_EQ(rms_scale(beyond), 0.0F);
+    EXPECT_EQ(exact_scale(beyond, rms_scale(beyond)), 0.0);
+  }
 }
 
 TEST(Finish, TheRotatedPartIsNormalisedInDouble) {

@@ -48,10 +48,10 @@ void expect_same(const Folded& got, const Folded& want) {
   ASSERT_EQ(got.n, want.n);
 }
 
-float halves(const std::vector<float>& x) {
+double halves(const std::vector<double>& x) {
   if (x.size() == 1) return x[0];
-  std::vector<float> even;
-  std::vector<float> odd;
+  std::vector<double> even;
+  std::vector<double> odd;
   for (std::size_t i = 0; i < x.size(); ++i)
     (i % 2 == 0 ? even : odd).push_back(x[i]);
   return halves(even) + halves(odd);
@@ -93,32 +93,44 @@ TEST(Order, NeighboursFirst) {
 }
 
 TEST(Order, HalvesFirst) {
-  float x[4] = {1e8F, 1.0F, -1e8F, 1.0F};
-  EXPECT_EQ(sum_halves(x, 4), 2.0F);
-  float y[4] = {1e8F, -1e8F, 1.0F, 1.0F};
-  EXPECT_EQ(sum_halves(y, 4), 0.0F);
+  double x[4] = {1e17, 1.0, -1e17, 1.0};
+  EXPECT_EQ(sum_halves(x, 4), 2.0);
+  double y[4] = {1e17, -1e17, 1.0, 1.0};
+  EXPECT_EQ(sum_halves(y, 4), 0.0);
   test::Random random(2);
   for (std::size_t n = 1; n <= 256; n *= 2) {
-    std::vector<float> v = random_floats(random, n);
-    const float want = halves(v);
-    EXPECT_EQ(bits_of(sum_halves(v.data(), static_cast<int>(n))), bits_of(want)) << n;
+    const std::vector<float> drawn = random_floats(random, n);
+    std::vector<double> v(drawn.begin(), drawn.end());
+    const double want = halves(v);
+    EXPECT_EQ(sum_halves(v.data(), static_cast<int>(n)), want) << n;
   }
 }
 
 TEST(Order, SumOfSquaresByTiles) {
+  if (!kQuadIsQuad) GTEST_SKIP() << "needs floats of 113 bits";
   test::Random random(3);
-  for (const std::size_t dim : {64U, 128U, 256U, 512U, 4096U}) {
-    const std::vector<float> row = random_floats(random, dim);
-    std::vector<float> tiles;
-    for (std::size_t t = 0; t < dim; t += 64) {
-      std::vector<float> squares;
-      for (std::size_t i = t; i < t + 64; ++i) {
-        squares.push_back(rounded(static_cast<double>(row[i]) * static_cast<double>(row[i])));
+  int others = 0;  // that one sum after the other would be
+  for (std::int64_t i = 0; i < test::repetitions(200); ++i) {
+    for (const std::size_t dim : {64U, 128U, 256U, 512U, 4096U}) {
+      const std::vector<float> row = random_floats(random, dim);
+      std::vector<double> tiles;
+      double in_turn = 0;
+      for (std::size_t t = 0; t < dim; t += 64) {
+        std::vector<double> pairs;
+        for (std::size_t c = t; c < t + 64; c += 2) {
+          const Quad a = row[c];
+          const Quad b = row[c + 1];
+          pairs.push_back(static_cast<double>(a * a + b * b));
+          in_turn += pairs.back();
+        }
+        tiles.push_back(halves(pairs));
       }
-      tiles.push_back(halves(squares));
+      const double got = sum_of_squares(row.data(), static_cast<int>(dim));
+      ASSERT_EQ(got, halves(tiles));
+      others += in_turn != got ? 1 : 0;
     }
-    EXPECT_EQ(bits_of(sum_of_squares(row.data(), static_cast<int>(dim))), bits_of(halves(tiles)));
   }
+  EXPECT_GT(others, 0);
 }
 
 // Each sum is worked out in numbers that hold all of it, and rounded once.

@@ -72,7 +72,7 @@ TEST_F(OverlapByHand, NormAndRope) {
       {0, 0}, {0.067158133672, 0.978045156767}, {-0.545600104807, 1.131379864399}};
   for (int row = 1; row < 3; ++row) {
     const float x[2] = {pooled_channel(row, 0), pooled_channel(row, 1)};
-    const double mean = numerics::mean_square(x[0] * x[0] + x[1] * x[1], 2, 1e-6F);
+    const double mean = numerics::mean_square(numerics::pair_squares(x[0], x[1]), 2, 1e-6F);
     const double scale = numerics::exact_scale(mean, numerics::rms_scale(mean));
     const double even = numerics::normed(x[0], scale, 1.0F);
     const double odd = numerics::normed(x[1], scale, 0.5F);

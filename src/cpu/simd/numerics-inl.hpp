@@ -363,7 +363,7 @@ HWY_INLINE void StoreBytes(VU x, std::uint8_t* to) {
 
 /// The lanes as one, by halves: x[i] with x[i + n/2] first. Narrower vectors are cheaper.
 template <class D, class Two>
-HWY_INLINE float Halved(D d, hn::Vec<D> x, const Two& two) {
+HWY_INLINE hn::TFromD<D> Halved(D d, hn::Vec<D> x, const Two& two) {
   if constexpr (hn::MaxLanes(D()) == 1) {
     return hn::GetLane(x);
   } else {
@@ -373,7 +373,7 @@ HWY_INLINE float Halved(D d, hn::Vec<D> x, const Two& two) {
 }
 /// numerics::sum_halves of the lanes.
 template <class D>
-HWY_INLINE float SumHalves(D d, hn::Vec<D> x) {
+HWY_INLINE double SumHalves(D d, hn::Vec<D> x) {
   return Halved(d, x, [](auto a, auto b) HWY_ATTR { return hn::Add(a, b); });
 }
 /// The largest lane; none is NaN.

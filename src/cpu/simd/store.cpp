@@ -37,24 +37,32 @@ void RoundRow(float* row, int n) {
     Put(ToBf16(At(row, i)), row, i);
 }
 
+/// numerics::pair_squares of neighbouring channels.
+HWY_INLINE VD PairSquares(const float* row) {
+  constexpr int kDoubles = kLanes / 2;
+  const VD a = LoadDoubles(row);
+  const VD b = LoadDoubles(row + kDoubles);
+  const VD even = hn::ConcatEven(D64(), b, a);
+  const VD odd = hn::ConcatOdd(D64(), b, a);
+  return hn::MulAdd(odd, odd, hn::Mul(even, even));
+}
+
 /// numerics::sum_of_squares.
-float SumOfSquares(const float* row, int n) {
-  float tiles[4096 / kTileChannels];
+double SumOfSquares(const float* row, int n) {
+  double tiles[4096 / kTileChannels];
   constexpr int kVectors = kTileChannels / kLanes;
   for (int t = 0; t < n / kTileChannels; ++t) {
-    VF q[kVectors];
+    VD q[kVectors];
     PLEAT_UNROLL(16)
-    for (int v = 0; v < kVectors; ++v) {
-      const VF x = At(row, t * kTileChannels + v * kLanes);
-      q[v] = hn::Mul(x, x);
-    }
+    for (int v = 0; v < kVectors; ++v)
+      q[v] = PairSquares(row + t * kTileChannels + v * kLanes);
     PLEAT_UNROLL(4)
     for (int half = kVectors / 2; half > 0; half /= 2) {
       PLEAT_UNROLL(8)
       for (int v = 0; v < half; ++v)
         q[v] = hn::Add(q[v], q[v + half]);
     }
-    tiles[t] = SumHalves(F(), q[0]);
+    tiles[t] = SumHalves(D64(), q[0]);
   }
   return numerics::sum_halves(tiles, n / kTileChannels);
 }
