@@ -62,16 +62,17 @@ Types types_of(const FoldParams& p, const Call& call) {
 cudaError_t launch_fold(const FoldParams& p, const FoldTuning& t, const Call& call,
                         cudaStream_t stream) {
   const Geometry& g = call.compressor.geometry;
-  const auto [state_bf16, projection_bf16] = types_of(p, call);
+  const Types types = types_of(p, call);
+  if (!is_compiled(g)) return launch_any_fold(p, t, types, g, stream);
   FoldLauncher* launcher = nullptr;
   if (g == Hca::value) {
-    launcher = state_bf16 ? launch_hca_bf16 : launch_hca_f32;
+    launcher = types.state_bf16 ? launch_hca_bf16 : launch_hca_f32;
   } else if (g == Csa::value) {
-    launcher = state_bf16 ? launch_csa_bf16 : launch_csa_f32;
+    launcher = types.state_bf16 ? launch_csa_bf16 : launch_csa_f32;
   } else {
-    launcher = state_bf16 ? launch_indexer_bf16 : launch_indexer_f32;
+    launcher = types.state_bf16 ? launch_indexer_bf16 : launch_indexer_f32;
   }
-  return launcher(p, t, projection_bf16, stream);
+  return launcher(p, t, types.projection_bf16, stream);
 }
 
 struct Prepared {
@@ -84,30 +85,6 @@ Prepared prepare(Op op, const Call& call, const Exec& exec, const DeviceTraits& 
   out.params.shares = out.tuning.shares;
   out.params.early = exec.chain == Chain::early && device.clusters && op != Op::plan;
   return out;
-}
-
-/// Of a geometry that no kernel is compiled for. A step's save comes after all of its fold, so that
-/// what the fold reads is still there, also in a ring.
-cudaError_t launch_any(Op op, const Call& call, const Exec& exec, const DeviceTraits& device) {
-  auto* stream = static_cast<cudaStream_t>(exec.stream);
-  const auto [p, t] = prepare(op, call, exec, device);
-  const Geometry& g = call.compressor.geometry;
-  const Types types = types_of(p, call);
-  switch (op) {
-    case Op::plan:
-      return launch_plan(p, call, device.clusters, t.chained, stream);
-    case Op::save_state:
-      return launch_any_save(p, t, types, g, stream);
-    case Op::norm_rope_store:
-      return launch_any_store(p, t, g, stream);
-    case Op::compress:
-    case Op::compress_store:
-      return launch_any_fold(p, t, types, g, stream);
-    case Op::step:
-      break;
-  }
-  const cudaError_t e = launch_any_fold(p, t, types, g, stream);
-  return e != cudaSuccess ? e : launch_any_save(p, t, types, g, stream);
 }
 
 /// Null where one kernel serves both calls of a pair, else why none does.
@@ -133,23 +110,27 @@ cudaError_t launch_pair(const Call& main, const Call& indexer, const Exec& exec,
 }
 
 cudaError_t launch(Op op, const Call& call, const Exec& exec, const DeviceTraits& device) {
-  if (!is_compiled(call.compressor.geometry)) return launch_any(op, call, exec, device);
   auto* stream = static_cast<cudaStream_t>(exec.stream);
   const auto [p, t] = prepare(op, call, exec, device);
+  const Geometry& g = call.compressor.geometry;
   switch (op) {
     case Op::plan:
       return launch_plan(p, call, device.clusters, t.chained, stream);
     case Op::save_state:
-      return launch_save(p, t, types_of(p, call), call.compressor.geometry, stream);
+      return launch_save(p, t, types_of(p, call), g, stream);
     case Op::norm_rope_store:
-      return launch_store(p, t, call.compressor.geometry, stream);
+      return launch_store(p, t, g, stream);
     case Op::compress:
     case Op::compress_store:
       return launch_fold(p, t, call, stream);
     case Op::step:
       break;
   }
-  return launch_fold(p, t, call, stream);
+  const cudaError_t e = launch_fold(p, t, call, stream);
+  if (e != cudaSuccess || is_compiled(g)) return e;
+  // A fold of any other geometry writes no state row. They are saved after all of it, so that what
+  // it reads is still there, also in a ring.
+  return launch_save(p, t, types_of(p, call), g, stream);
 }
 
 /// Why a device that cannot be used is none.

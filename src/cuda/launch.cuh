@@ -24,7 +24,8 @@ struct FoldTuning {
   bool chained = false;  ///< programmatic dependent launch
 };
 
-/// Whether kernels are compiled for the geometry. Any other is served by launch_any_*().
+/// Whether kernels are compiled for the geometry. Any other is served by launch_any_*(), which
+/// launch_save() and its like call.
 constexpr bool is_compiled(const Geometry& g) {
   return g == Hca::value || g == Csa::value || g == Indexer::value;
 }
@@ -146,9 +147,9 @@ cudaError_t launch_save(const FoldParams& p, const FoldTuning& t, const Types& t
 cudaError_t launch_plan(const FoldParams& p, const Call& call, bool clusters, bool chained,
                         cudaStream_t stream);
 
-// The same for any other geometry: any_fold.cu and so on. The fold writes no state row, so a step
-// is a fold and then a save. Each kernel waits for the one before it as it begins, also where it is
-// chained: a row of a ring is replaced when all windows that read it are done.
+// What those call for any other geometry: any_fold.cu and so on. The fold writes no state row, so a
+// step is a fold and then a save. Each kernel waits for the one before it as it begins, also where
+// it is chained: a row of a ring is replaced when all windows that read it are done.
 cudaError_t launch_any_fold(const FoldParams& p, const FoldTuning& t, const Types& types,
                             const Geometry& g, cudaStream_t stream);
 cudaError_t launch_any_store(const FoldParams& p, const FoldTuning& t, const Geometry& g,

@@ -32,6 +32,7 @@ cudaError_t launch_rows(const FoldParams& p, const FoldTuning& t, const Types& t
 
 cudaError_t launch_save(const FoldParams& p, const FoldTuning& t, const Types& types,
                         const Geometry& g, cudaStream_t stream) {
+  if (!is_compiled(g)) return launch_any_save(p, t, types, g, stream);
   return with_geometry(
       g, [&](auto geometry) { return launch_rows<decltype(geometry)>(p, t, types, stream); });
 }

@@ -18,6 +18,7 @@ cudaError_t launch_rows(const FoldParams& p, const FoldTuning& t, cudaStream_t s
 
 cudaError_t launch_store(const FoldParams& p, const FoldTuning& t, const Geometry& g,
                          cudaStream_t stream) {
+  if (!is_compiled(g)) return launch_any_store(p, t, g, stream);
   return with_geometry(
       g, [&](auto geometry) { return launch_rows<decltype(geometry)>(p, t, stream); });
 }
