@@ -25,7 +25,7 @@ __device__ __forceinline__ WindowList any_windows(const FoldParams& p, const Any
 
 /// Ops compress, compress_store and step but for its save: no state row is written.
 template <bool Fast>
-__global__ void __launch_bounds__(kAnyThreads, 3)
+__global__ void __launch_bounds__(kAnyThreads, kAnyFoldBlocks)
     any_fold_kernel(const __grid_constant__ FoldParams p, const __grid_constant__ AnyGeometry g,
                     const __grid_constant__ Types types) {
   extern __shared__ uint4 dynamic[];

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cuda/any_geometry.cuh"
+#include "cuda/any_shape.hpp"
 #include "cuda/fast_exp.cuh"
 #include "cuda/rows.cuh"
 #include "cuda/tokens.cuh"

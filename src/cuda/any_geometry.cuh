@@ -49,12 +49,4 @@ inline AnyGeometry any_geometry(const Geometry& g) {
           g.overlap};
 }
 
-/// Most threads of a block. A thread has a channel of the row, or one in so many, and looking
-/// through a chunk of tokens takes kScanThreads of them.
-inline constexpr int kAnyThreads = 256;
-
-constexpr int any_threads(std::int32_t head_dim) {
-  return head_dim < 128 ? 128 : head_dim > kAnyThreads ? kAnyThreads : head_dim;
-}
-
 }  // namespace pleat::cuda

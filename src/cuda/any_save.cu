@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The Pleat authors
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda/any_geometry.cuh"
+#include "cuda/any_shape.hpp"
 #include "cuda/launch.cuh"
 #include "cuda/plan.cuh"
 #include "cuda/save.cuh"
@@ -11,9 +12,6 @@
 namespace pleat::cuda {
 
 namespace {
-
-/// Quads of channels that a warp copies at once.
-inline constexpr int kAnySaveQuads = 4;
 
 __device__ __forceinline__ uint4 load_any_quad(const FoldParams& p, const Types& types,
                                                std::int64_t element) {
@@ -31,11 +29,12 @@ __device__ __forceinline__ void save_any_quad(const FoldParams& p, const Types& 
   save_quad<float, float>(p, to, raw, biased, ape);
 }
 
-/// Op save_state, and what a step has to save. A warp copies a part of a row, 512 channels of it.
+/// Op save_state, and what a step has to save. A warp copies a part of a row, kAnySaveChannels
+/// of it.
 __global__ void __launch_bounds__(kAnyThreads)
     any_save_kernel(const __grid_constant__ FoldParams p, const __grid_constant__ AnyGeometry g,
                     const __grid_constant__ Types types) {
-  constexpr int together = 32 * kAnySaveQuads;
+  constexpr int together = kAnySaveChannels / 4;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int quads = g.row_width / 4;
   const std::int64_t parts = quads < together ? 1 : quads / together;  // a power of two

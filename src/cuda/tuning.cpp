@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "cuda/any_shape.hpp"
 #include "cuda/params.hpp"
 #include "cuda/tokens_chunk.hpp"
 
@@ -104,7 +105,9 @@ FoldShares share_windows(Op op, const Call& call, const FoldTuning& t, const Dev
 /// a plan several look through each chunk of tokens, as long as all of them run at once.
 FoldShares share_any_windows(Op op, const Call& call, const DeviceTraits& device) {
   const std::int64_t windows = windows_expected(op, call);
-  const std::int64_t blocks = call.compressor.geometry.head_dim < 256 ? 6 : 3;  // or nearly
+  // of a multiprocessor, or nearly: it has room for more where they have fewer threads
+  const std::int64_t blocks =
+      kAnyFoldBlocks * (kAnyThreads / any_threads(call.compressor.geometry.head_dim));
   const std::int64_t resident = blocks * device.multiprocessors;
   FoldShares s;
   if (call.plan.data != nullptr) {
@@ -119,10 +122,10 @@ FoldShares share_any_windows(Op op, const Call& call, const DeviceTraits& device
   return s;
 }
 
-/// Blocks of a save for such a geometry: a warp has 512 channels of a row at a time.
+/// Blocks of a save for such a geometry: a warp has a part of a row at a time.
 int blocks_that_save_any(const Call& call, const DeviceTraits& device) {
-  constexpr std::int64_t warps = 8;
-  const std::int64_t parts = divide_up(call.compressor.geometry.row_width(), 512);
+  constexpr std::int64_t warps = kAnyThreads / 32;
+  const std::int64_t parts = divide_up(call.compressor.geometry.row_width(), kAnySaveChannels);
   const std::int64_t needed = divide_up(call.batch.positions.shape[0] * parts, warps);
   return static_cast<int>(std::min<std::int64_t>(needed, 8LL * device.multiprocessors));
 }
