@@ -310,27 +310,35 @@ HWY_INLINE VF LoadBf16(const std::uint16_t* from) {
   return hn::BitCast(F(), hn::ShiftLeft<16>(hn::PromoteTo(U(), hn::LoadU(U16(), from))));
 }
 
-/// numerics::e4m3_code in the low byte of each lane; what lies above it means nothing. |x| is added
-/// to a number so much larger that the sum's last bit is that of a code: 2^(e + 20), e its exponent
-/// but at least -6. The sum's bits then count codes from 2^e on, and 8 codes share an exponent.
+/// The code nearest to each a, which is from 0 up to the largest code's value; ties to even codes.
+/// A code has kFraction bits below its exponent, and that is at least kLeastExponent; it is in the
+/// low bits of its lane, and what lies above it means nothing. a is added to a number so much
+/// larger that the sum's last bit is that of a code: 2^(e + kCut), e the exponent of a but at least
+/// kLeastExponent. The sum's bits then count codes from 2^e on, and 2^kFraction share an exponent.
+template <int kFraction, int kLeastExponent>
+HWY_INLINE VU NearestCode(VU a) {
+  const U d;
+  constexpr int kCut = 23 - kFraction;  // bits of a float's fraction that no code has
+  constexpr std::uint32_t kLeast = std::uint32_t{127 + kLeastExponent} << 23;
+  constexpr std::uint32_t kFirst = -(kLeast >> kCut);  // so that 0 has code 0
+  static_assert(kFirst % 2 == 0, "ties go to even codes");
+  const VU e = hn::Max(hn::And(a, hn::Set(d, 0x7F800000U)), hn::Set(d, kLeast));
+  const VU large = hn::Add(e, hn::Set(d, (std::uint32_t{kCut} << 23) + kFirst % 256));
+  const VF sum = hn::Add(hn::BitCast(F(), a), hn::BitCast(F(), large));
+  return hn::Add(hn::BitCast(d, sum), hn::ShiftRight<kCut>(e));
+}
+
+/// numerics::e4m3_code in the low byte of each lane; what lies above it means nothing.
 HWY_INLINE VU E4m3Code(VF x) {
   const U d;
   const VU u = hn::BitCast(d, x);
   // what is larger, or NaN, has the largest code
   const VU a = hn::Min(hn::And(u, hn::Set(d, 0x7FFFFFFFU)),
                        hn::Set(d, numerics::bits_of(numerics::kE4m3Max)));
-  constexpr std::uint32_t kLeast = 121U << 23;       // 2^-6
-  constexpr std::uint32_t kFirst = -(kLeast >> 20);  // so that 0 has code 0
-  static_assert(kFirst % 2 == 0, "ties go to even codes");
-  const VU e = hn::Max(hn::And(a, hn::Set(d, 0x7F800000U)), hn::Set(d, kLeast));
-  const VU large = hn::Add(e, hn::Set(d, (20U << 23) + kFirst % 256));
-  const VF sum = hn::Add(hn::BitCast(F(), a), hn::BitCast(F(), large));
-  const VU code = hn::Add(hn::BitCast(d, sum), hn::ShiftRight<20>(e));
-  return hn::OrAnd(code, hn::ShiftRight<24>(u), hn::Set(d, 0x80U));
+  return hn::OrAnd(NearestCode<3, -6>(a), hn::ShiftRight<24>(u), hn::Set(d, 0x80U));
 }
 
-/// numerics::e2m1_code, one code a lane. Nearest even: as E4m3Code, by 2^(e + 22), e at least 0,
-/// and two codes an exponent.
+/// numerics::e2m1_code, one code a lane.
 template <bool kTiesToZero>
 HWY_INLINE VU E2m1Code(VF x) {
   const F d;
@@ -346,12 +354,7 @@ HWY_INLINE VU E2m1Code(VF x) {
     return hn::Or(code, hn::IfThenZeroElse(hn::Eq(code, hn::Zero(du)), sign));
   } else {
     const VF clamped = hn::IfThenElseZero(hn::Eq(a, a), hn::Min(a, hn::Set(d, 6.0F)));
-    const VU least = hn::Set(du, 127U << 23);
-    const VU bits = hn::And(hn::BitCast(du, clamped), hn::Set(du, 0x7F800000U));
-    const VU e = hn::Max(bits, least);
-    const VF large = hn::BitCast(d, hn::Add(e, hn::Set(du, 22U << 23)));
-    const VU count = hn::BitCast(du, hn::Add(clamped, large));
-    const VU code = hn::Add(count, hn::ShiftRight<22>(hn::Sub(e, least)));
+    const VU code = NearestCode<1, 0>(hn::BitCast(du, clamped));
     return hn::Or(hn::And(code, hn::Set(du, 7U)), sign);
   }
 }
