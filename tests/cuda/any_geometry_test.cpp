@@ -130,30 +130,28 @@ std::vector<RequestSpan> draw_load(int which, const Kind& kind, std::int64_t pos
   return {{end - whole, whole}, {0, std::min<std::int64_t>(kind.tokens - whole, g.ratio)}};
 }
 
+/// Runs the op on both, from the same garbage, with and without a plan.
+void compare(Rig& cpu, Rig& gpu, const Step& step, Op op) {
+  for (const bool planned : {true, false}) {
+    if (op == Op::plan && !planned) continue;
+    SCOPED_TRACE(std::string(name(op)) + (planned ? ", planned" : ""));
+    for (Rig* r : {&cpu, &gpu}) {
+      r->fill(static_cast<std::uint64_t>(op) + 1);
+      r->load(step);
+      ASSERT_EQ(r->run(Op::plan).message(), "");
+      if (op != Op::plan) {
+        ASSERT_EQ(r->run(op, planned).message(), "");
+      }
+    }
+    ASSERT_EQ(difference(cpu, gpu), "");
+  }
+}
+
 class AnyGeometry : public GpuTestWith<Kind> {};
 
 /// Kind and recipe: a test each, as racecheck takes minutes for what is more.
 class AnyGeometryBytes : public GpuTestWith<std::tuple<Kind, Recipe>> {
  protected:
-  /// Runs the op on both, from the same garbage, with and without a plan.
-  static void compare(Rig& cpu, Rig& gpu, const Step& step, Op op) {
-    for (const bool planned : {true, false}) {
-      if (op == Op::plan && !planned) continue;
-      SCOPED_TRACE(std::string(name(op)) + (planned ? ", planned" : ""));
-      for (Rig* r : {&cpu, &gpu}) {
-        r->fill(static_cast<std::uint64_t>(op) + 1);
-        r->load(step);
-        ASSERT_EQ(r->run(Op::plan).message(), "");
-        const PlanView plan = r->call.plan;
-        if (!planned) r->call.plan = {};
-        const Status s = op == Op::plan ? Status{} : r->run(op);
-        r->call.plan = plan;
-        ASSERT_EQ(s.message(), "");
-      }
-      ASSERT_EQ(difference(cpu, gpu), "");
-    }
-  }
-
   static void compare_all(const LayerShape& layer_shape, const EngineShape& shape, int which,
                           const Kind& kind, bool stores, Random& random) {
     SCOPED_TRACE(to_string(layer_shape) + "\n" + to_string(shape) + "\nload " +
@@ -290,30 +288,16 @@ TEST_F(AnyGeometryCalls, LargeOnesAreTheCpus) {
   const Kind kind{"many", {4, false, 256, 64, true}, 6000};
   Random random(7);
   for (const StateLayout layout : {StateLayout::paged, StateLayout::ring}) {
-    const LayerShape s = draw_layer(kind.geometry, Recipe::vllm, RowFormat::bf16, random);
-    LayerShape longer = s;
-    longer.positions = 6000;
-    const Layer layer(longer);
-    EngineShape shape = draw_shape(kind.geometry, layout, StatePolicy::all, random);
-    shape.plan = true;
+    LayerShape s = draw_layer(kind.geometry, Recipe::vllm, RowFormat::bf16, random);
+    s.positions = 6000;
+    const Layer layer(s);
+    const EngineShape shape = draw_shape(kind.geometry, layout, StatePolicy::all, random);
     const RigSize size = rig_size(layer, shape, kind.tokens, kind.requests);
     Rig cpu(layer, shape, size, cpu_exec());
     Rig gpu(layer, shape, size, gpu_exec());
     const Step step =
         draw_step(kind.geometry, shape, size, {{3, 4000}, {0, 1500}, {17, 3}}, random);
-    for (const bool planned : {true, false}) {
-      for (Rig* r : {&cpu, &gpu}) {
-        r->fill(8);
-        r->load(step);
-        ASSERT_EQ(r->run(Op::plan).message(), "");
-        const PlanView plan = r->call.plan;
-        if (!planned) r->call.plan = {};
-        const Status status = r->run(Op::step);
-        r->call.plan = plan;
-        ASSERT_EQ(status.message(), "");
-      }
-      ASSERT_EQ(difference(cpu, gpu), "") << "planned " << planned;
-    }
+    ASSERT_NO_FATAL_FAILURE(compare(cpu, gpu, step, Op::step));
   }
 }
 

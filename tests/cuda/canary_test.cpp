@@ -145,7 +145,6 @@ class Canaries : public GpuTestWith<Kind> {
  protected:
   /// Runs the op on both, from the same garbage.
   static void expect_only_its_own(Rig& cpu, Rig& gpu, const Step& step, Op op, bool planned) {
-    const PlanView plan = gpu.call.plan;
     for (Rig* r : {&cpu, &gpu}) {
       r->fill(static_cast<std::uint64_t>(op) + 1);
       r->load(step);
@@ -157,10 +156,7 @@ class Canaries : public GpuTestWith<Kind> {
     const Bytes compressed = gpu.compressed();
     const Bytes made = gpu.plan();
     if (op != Op::plan) {
-      if (!planned) gpu.call.plan = {};
-      const Status status = gpu.run(op);
-      gpu.call.plan = plan;
-      ASSERT_EQ(status.message(), "");
+      ASSERT_EQ(gpu.run(op, planned).message(), "");
       ASSERT_EQ(cpu.run(op).message(), "");
     }
     EXPECT_EQ(allowed_state(gpu, step, op).stray(state, gpu.state()), -1) << "byte of the state";

@@ -125,6 +125,14 @@ Rig::Rig(const Layer& layer, const EngineShape& shape, const RigSize& size, cons
   if (shape.plan) call.plan = {plan_.data(), size.capacity};
 }
 
+Status Rig::run(Op op, bool planned) {
+  const PlanView plan = call.plan;
+  if (!planned) call.plan = {};
+  const Status s = run(op);
+  call.plan = plan;
+  return s;
+}
+
 void Rig::load(const Step& step) {
   const auto tokens = static_cast<std::size_t>(size_.tokens);
   if (step.tokens.size() > tokens) throw std::logic_error("the step is larger than the rig");

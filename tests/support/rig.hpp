@@ -47,6 +47,8 @@ class Rig {
   void fill(std::uint64_t seed);
 
   [[nodiscard]] Status run(Op op) { return pleat::run(op, call_for(op, call), exec); }
+  /// With the call's plan, or as if it had none.
+  [[nodiscard]] Status run(Op op, bool planned);
   /// The ops of the shape's path, the plan first where it has one.
   [[nodiscard]] std::vector<Op> ops() const;
   [[nodiscard]] Status play();
