@@ -197,7 +197,7 @@ std::string describe(Op op, const Call& call, const Exec& exec) {
   if (!is_compiled(call.compressor.geometry)) return describe_any(op, call, exec);
   if (op == Op::plan || op == Op::save_state) return fmt::format("cuda/{}", name(op));
   const FoldTuning t = tune(op, call, exec, device.traits);
-  const char* why = why_not_special(op, call);
+  const std::string why = why_not_special(op, call);
   const std::string blocks =
       t.cluster == 1
           ? "no cluster"
@@ -207,7 +207,7 @@ std::string describe(Op op, const Call& call, const Exec& exec) {
                      t.alone          ? ", a block a multiprocessor"
                      : t.shares.split ? ", with partners"
                                       : "",
-                     name(exec.variant), why != nullptr ? ": " : "", why != nullptr ? why : "");
+                     name(exec.variant), why.empty() ? "" : ": ", why);
 }
 
 std::string describe_pair(const Call& main, const Call& indexer, const Exec& exec) {
@@ -217,10 +217,10 @@ std::string describe_pair(const Call& main, const Call& indexer, const Exec& exe
     return fmt::format("{}; {}; two launches: {}", cuda::describe(Op::step, main, exec),
                        cuda::describe(Op::step, indexer, exec), why);
   }
-  if (const char* why = why_not_special(Op::step, main); why != nullptr) {
+  if (const std::string why = why_not_special(Op::step, main); !why.empty()) {
     return fmt::format("cuda/csa+indexer-generic, {}: main: {}", exactness, why);
   }
-  if (const char* why = why_not_special(Op::step, indexer); why != nullptr) {
+  if (const std::string why = why_not_special(Op::step, indexer); !why.empty()) {
     return fmt::format("cuda/csa+indexer-generic, {}: indexer: {}", exactness, why);
   }
   return fmt::format("cuda/csa+indexer-special, {}", exactness);

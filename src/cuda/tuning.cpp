@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda/tuning.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <limits>
 
@@ -140,6 +142,40 @@ int blocks_that_save(Op op, const Call& call, const FoldTuning& t, const DeviceT
   return static_cast<int>(divide_up(blocks, t.cluster) * t.cluster);
 }
 
+/// The first thing about a call that is not as the special kernels have it. Not yet a text: every
+/// launch asks, and must not allocate.
+struct Unlike {
+  const char* text = nullptr;  ///< null: there is none; else for fmt, of what came and is wanted
+  std::int64_t got = 0;
+  std::int64_t want = 0;
+};
+
+Unlike unlike_special(Op op, const Call& call) {
+  const Geometry& g = call.compressor.geometry;
+  if (folds(op)) {
+    const TensorView& s = call.state.pages;
+    const std::int64_t rows = g.overlap ? g.ratio : kGroupRows;
+    const std::int64_t width = g.row_width();
+    constexpr std::int64_t farthest = std::numeric_limits<std::int32_t>::max();
+    if (call.state.layout == StateLayout::ring) return {"the state is a ring, not paged"};
+    if (s.shape[1] != rows) return {"state pages have {} rows, not {}", s.shape[1], rows};
+    if (s.stride[1] != width) {
+      return {"state rows are {} elements apart, not {}", s.stride[1], width};
+    }
+    if (s.stride[0] > farthest) {
+      return {"state pages are {} elements apart, not {} at most", s.stride[0], farthest};
+    }
+    if (op == Op::step && call.projection.stride[0] != width) {
+      return {"projection rows are {} elements apart, not {}", call.projection.stride[0], width};
+    }
+  }
+  const std::int64_t rows = kCachePageTokens / g.ratio;
+  if (stores(op) && call.cache.shape[1] != rows) {
+    return {"cache pages have {} rows, not {}", call.cache.shape[1], rows};
+  }
+  return {};
+}
+
 }  // namespace
 
 std::int64_t most_closing(const Call& call) {
@@ -156,24 +192,9 @@ int clusters_that_fold(int at_once, int saving) {
   return std::max({at_once - saving, at_once / 4, 1});
 }
 
-const char* why_not_special(Op op, const Call& call) {
-  const Geometry& g = call.compressor.geometry;
-  const std::int64_t group = g.overlap ? g.ratio : kGroupRows;
-  if (folds(op)) {
-    const TensorView& s = call.state.pages;
-    if (call.state.layout == StateLayout::ring) return "the state is a ring";
-    if (s.shape[1] != group) return "state pages are not one group of rows";
-    if (s.stride[1] != g.row_width()) return "state rows are not packed";
-    if (s.stride[0] > std::numeric_limits<std::int32_t>::max()) return "state pages are far apart";
-    if (op == Op::step && call.projection.stride[0] != g.row_width()) {
-      return "projection rows are not packed";
-    }
-  }
-  static_assert(kCachePageTokens == 256, "the words below say so");
-  if (stores(op) && call.cache.shape[1] != kCachePageTokens / g.ratio) {
-    return "cache pages are not of 256 tokens";
-  }
-  return nullptr;
+std::string why_not_special(Op op, const Call& call) {
+  const Unlike u = unlike_special(op, call);
+  return u.text == nullptr ? std::string() : fmt::format(fmt::runtime(u.text), u.got, u.want);
 }
 
 FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& device) {
@@ -187,7 +208,7 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
     if (op == Op::save_state || op == Op::step) t.save_blocks = blocks_that_save_any(call, device);
     return t;
   }
-  t.special = why_not_special(op, call) == nullptr;
+  t.special = unlike_special(op, call).text == nullptr;
   if (g == Hca::value && device.clusters && folds(op)) {
     t.cluster = call.plan.data == nullptr ? 8
                                           : hca_cluster(op, windows_expected(op, call),

@@ -5,6 +5,7 @@
 #include <pleat/pleat.hpp>
 
 #include <cstdint>
+#include <string>
 
 #include "cuda/launch.cuh"
 
@@ -26,9 +27,9 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
 /// rows, as far as three in four. At least one: small devices run no more.
 int clusters_that_fold(int at_once, int saving);
 
-/// Null when the call has the special layout, else the first thing that is not special about it.
-/// The geometry is_compiled().
-const char* why_not_special(Op op, const Call& call);
+/// Empty when the call has the special layout, else the first thing that is not special about it,
+/// what came and what is wanted. Allocates: for describe(). The geometry is_compiled().
+std::string why_not_special(Op op, const Call& call);
 
 /// Most windows that can close in a step.
 std::int64_t most_closing(const Call& call);

@@ -81,7 +81,7 @@ void expect_sound(const FoldTuning& t, Op op, const Shape& s, const DeviceTraits
 TEST(Tuning, SomebodyFoldsOnEveryDevice) {
   for (const Shape& s : shapes()) {
     const Call call = call_of(s);
-    ASSERT_EQ(why_not_special(Op::step, call) == nullptr, s.special);
+    ASSERT_EQ(why_not_special(Op::step, call).empty(), s.special);
     for (const DeviceTraits& device : devices()) {
       for (const Op op : {Op::compress, Op::compress_store, Op::step}) {
         const FoldTuning t = tune(op, call, {}, device);
@@ -92,6 +92,33 @@ TEST(Tuning, SomebodyFoldsOnEveryDevice) {
       }
     }
   }
+}
+
+// Whoever asks why the slower kernel runs is told what was wanted and what came.
+TEST(Tuning, SaysWhatIsNotSpecial) {
+  const Geometry& g = Csa::value;
+  const Call special = call_of({g, 100, 10, true, true});
+  const auto expect = [&](const std::string& why, Op op, const auto& spoil) {
+    Call call = special;
+    EXPECT_EQ(why_not_special(op, call), "");
+    spoil(call);
+    EXPECT_EQ(why_not_special(op, call), why);
+    EXPECT_FALSE(tune(op, call, {}, {132, true}).special);
+  };
+  expect("the state is a ring, not paged", Op::compress,
+         [](Call& c) { c.state.layout = StateLayout::ring; });
+  expect("state pages have 16 rows, not 4", Op::compress,
+         [](Call& c) { c.state.pages.shape[1] = 16; });
+  expect("state rows are 2056 elements apart, not 2048", Op::compress_store,
+         [](Call& c) { c.state.pages.stride[1] = 2056; });
+  expect("state pages are 2147483648 elements apart, not 2147483647 at most", Op::step,
+         [](Call& c) { c.state.pages.stride[0] = std::int64_t{1} << 31; });
+  expect("projection rows are 2052 elements apart, not 2048", Op::step,
+         [](Call& c) { c.projection.stride[0] = 2052; });
+  expect("cache pages have 63 rows, not 64", Op::norm_rope_store,
+         [](Call& c) { c.cache.shape[1] = 63; });
+  EXPECT_EQ(why_not_special(Op::step, call_of({Hca::value, 100, 10, true, false})),
+            "state pages have 16 rows, not 8");
 }
 
 Call closing_call(std::int64_t windows, Recipe recipe, bool special) {
