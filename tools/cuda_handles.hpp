@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 #include "tools/error.hpp"
 
@@ -33,6 +34,14 @@ class DeviceMemory {
   };
   std::unique_ptr<void, Free> memory_;
 };
+
+/// The copy may still be on its way: no stream but the default one waits for it.
+template <typename T>
+DeviceMemory copy_of(const std::vector<T>& v) {
+  DeviceMemory m(v.size() * sizeof(T));
+  must(cudaMemcpy(m.get(), v.data(), v.size() * sizeof(T), cudaMemcpyHostToDevice), "upload");
+  return m;
+}
 
 /// Host memory that the device copies from and to without the host's help.
 class PinnedMemory {

@@ -107,6 +107,7 @@ class Replayer {
 
  private:
   void run_step(const Step& step);
+  void verify_rows(std::size_t layer, std::span<const RowRef> rows);
   void collect_rows(const Step& step);
   void finish_report();
 
@@ -153,32 +154,40 @@ void Replayer::run_step(const Step& step) {
   report_.virtual_seconds = static_cast<double>(step.time_us + options_.schedule.step_us) * 1e-6;
 }
 
+/// Queues those rows of a layer that are sampled.
+void Replayer::verify_rows(std::size_t layer, std::span<const RowRef> rows) {
+  std::vector<RowRef> samples;
+  for (const RowRef& r : rows) {
+    if (verifier_.sampled(layer, r.request, r.row)) samples.push_back(r);
+  }
+  if (samples.empty()) return;
+  const KindSpec& spec = setup_.model.kind_of(setup_.model.layers[layer]);
+  const auto size = static_cast<std::size_t>(spec.row().row_bytes());
+  row_bytes_.resize(samples.size() * size);
+  device_->read_rows(layer, samples, row_bytes_.data());
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    verifier_.add(layer, samples[i], row_bytes_.data() + i * size);
+  }
+}
+
 /// Digests rows that became final, queues those that are sampled, and digests the rows of ending
 /// requests once more, from the cache as they leave it.
 void Replayer::collect_rows(const Step& step) {
   const Model& model = setup_.model;
+  std::vector<std::vector<RowRef>> final_rows;
+  std::vector<std::vector<RowRef>> finished;
+  std::vector<RowList> lists;
   for (std::size_t k = 0; k < model.kinds.size(); ++k) {
-    const std::vector<RowRef> final_rows = builder_.final_rows(k, step);
-    const std::vector<RowRef> finished = builder_.finished_rows(k, step);
-    report_.kinds[k].rows += static_cast<std::int64_t>(final_rows.size()) * model.kinds[k].layers;
-    std::vector<RowRef> samples;
-    const auto size = static_cast<std::size_t>(model.kinds[k].row().row_bytes());
-    for (std::size_t layer = 0; layer < model.layers.size(); ++layer) {
-      if (model.layers[layer].kind != k) continue;
-      device_->add_digests(layer, final_rows, DigestOf::final_rows);
-      device_->add_digests(layer, finished, DigestOf::finished_rows);
-      if (!options_.verify) continue;
-      samples.clear();
-      for (const RowRef& r : final_rows) {
-        if (verifier_.sampled(layer, r.request, r.row)) samples.push_back(r);
-      }
-      if (samples.empty()) continue;
-      row_bytes_.resize(samples.size() * size);
-      device_->read_rows(layer, samples, row_bytes_.data());
-      for (std::size_t i = 0; i < samples.size(); ++i) {
-        verifier_.add(layer, samples[i], row_bytes_.data() + i * size);
-      }
-    }
+    // A RowList looks into an inner vector, which stays where it is when the outer one grows.
+    final_rows.push_back(builder_.final_rows(k, step));
+    finished.push_back(builder_.finished_rows(k, step));
+    lists.push_back({k, DigestOf::final_rows, final_rows[k]});
+    lists.push_back({k, DigestOf::finished_rows, finished[k]});
+    report_.kinds[k].rows += std::ssize(final_rows[k]) * model.kinds[k].layers;
+  }
+  device_->add_digests(lists);
+  for (std::size_t layer = 0; options_.verify && layer < model.layers.size(); ++layer) {
+    verify_rows(layer, final_rows[model.layers[layer].kind]);
   }
   for (const Slice& s : step.slices) {
     if (!s.ends) continue;

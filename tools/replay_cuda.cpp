@@ -39,13 +39,6 @@ DeviceMemory device_memory(std::int64_t bytes) {
   return DeviceMemory(static_cast<std::size_t>(bytes));
 }
 
-template <typename T>
-DeviceMemory copy_of(const std::vector<T>& v) {
-  DeviceMemory m(v.size() * sizeof(T));
-  must(cudaMemcpy(m.get(), v.data(), v.size() * sizeof(T), cudaMemcpyHostToDevice), "upload");
-  return m;
-}
-
 class CudaDevice final : public ReplayDevice {
  public:
   explicit CudaDevice(const ReplaySetup& setup);
@@ -53,12 +46,10 @@ class CudaDevice final : public ReplayDevice {
   void begin_step(const StepInput& input) override;
   void run(const LayerGroup& group) override;
   StepSeconds finish_step() override;
-  void add_digests(std::size_t layer, std::span<const RowRef> rows, DigestOf which) override {
-    rows_.add_digests(cache(layer), rows, which);
-  }
+  void add_digests(std::span<const RowList> lists) override { rows_.add_digests(lists); }
   std::vector<std::uint64_t> digests(DigestOf which) override { return rows_.digests(which); }
   void read_rows(std::size_t layer, std::span<const RowRef> rows, std::uint8_t* out) override {
-    rows_.read(cache(layer), rows, out);
+    rows_.read(layer, rows, out);
   }
   std::int64_t stray_bytes() override;
   std::string describe(std::size_t kind) override;
@@ -85,21 +76,19 @@ class CudaDevice final : public ReplayDevice {
   }
   [[nodiscard]] Call call(std::size_t layer) const;
   void generate(std::size_t layer);
+  [[nodiscard]] std::vector<LayerMemory> make_layers() const;
+  [[nodiscard]] std::vector<const void*> caches() const;
   void poison(const DeviceMemory& memory, const Pages& pages) const;
   void update_tables(const StepInput& input);
-  [[nodiscard]] CacheOnDevice cache(std::size_t layer) const {
-    return {&kind_of(layer), layers_[layer].cache.get(),
-            setup_.model.identity(setup_.model.layers[layer])};
-  }
 
   ReplaySetup setup_;
   Stream stream_;
   Upload step_;
-  CudaRows rows_;
   DeviceMemory rope_;
   DeviceMemory fp8_scale_;
   std::vector<KindMemory> kinds_;
   std::vector<LayerMemory> layers_;
+  CudaRows rows_;
   std::vector<DeviceMemory> plans_;
   std::vector<LayerGroup> groups_;
   std::vector<Timed> times_;  ///< of the groups, each at the place of its first layer
@@ -112,9 +101,10 @@ class CudaDevice final : public ReplayDevice {
 CudaDevice::CudaDevice(const ReplaySetup& setup)
     : setup_(setup),
       step_(step_room(setup)),
-      rows_(setup, stream_.handle),
       rope_(copy_of(*setup.rope)),
       fp8_scale_(copy_of(std::vector<float>{kFp8TensorScale})),
+      layers_(make_layers()),
+      rows_(setup_, caches(), stream_.handle),
       groups_(groups_of(setup)),
       times_(setup.model.layers.size()) {
   setup_.exec.stream = stream_.handle;
@@ -133,20 +123,32 @@ CudaDevice::CudaDevice(const ReplaySetup& setup)
         cudaMemset(plans_.back().get(), 0, static_cast<std::size_t>(plan_bytes(setup_.max_tokens))),
         "cudaMemset");
   }
+  // Not the stream alone: see copy_of().
+  must(cudaDeviceSynchronize(), "setting up");
+}
+
+std::vector<CudaDevice::LayerMemory> CudaDevice::make_layers() const {
+  std::vector<LayerMemory> layers;
   std::int64_t poisoned = 0;
   for (const Layer& layer : setup_.model.layers) {
     const Pages state = state_of(setup_, layer.kind);
     const Pages cache = cache_of(setup_, layer.kind);
     const LayerWeights weights = make_weights(setup_.model, layer, setup_.seed);
-    layers_.push_back({device_memory(state.bytes()), device_memory(cache.bytes()),
-                       copy_of(weights.ape), copy_of(weights.norm)});
-    poison(layers_.back().state, state);
-    poison(layers_.back().cache, cache);
+    layers.push_back({device_memory(state.bytes()), device_memory(cache.bytes()),
+                      copy_of(weights.ape), copy_of(weights.norm)});
+    poison(layers.back().state, state);
+    poison(layers.back().cache, cache);
     poisoned += state.bytes() + cache.bytes();
     if (setup_.preparing) setup_.preparing(poisoned, page_bytes(setup_));
   }
-  // Not the stream alone: copies from pageable memory may still be on their way.
-  must(cudaDeviceSynchronize(), "setting up");
+  return layers;
+}
+
+std::vector<const void*> CudaDevice::caches() const {
+  std::vector<const void*> caches;
+  for (const LayerMemory& layer : layers_)
+    caches.push_back(layer.cache.get());
+  return caches;
 }
 
 void CudaDevice::poison(const DeviceMemory& memory, const Pages& pages) const {

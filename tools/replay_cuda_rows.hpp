@@ -13,32 +13,23 @@
 
 namespace pleat::tools {
 
-/// A layer's cache on the device, to digest and to read rows of.
-struct CacheOnDevice {
-  const KindSpec* spec;
-  const void* memory;
-  std::uint64_t identity;  ///< of the layer
-};
-
 /// Looks at rows that lie on the device. All its memory is allocated at construction.
 class CudaRows {
  public:
-  CudaRows(const ReplaySetup& setup, cudaStream_t stream);
+  /// `caches`: where each layer's cache begins, on the device. `setup` must outlive the object.
+  CudaRows(const ReplaySetup& setup, const std::vector<const void*>& caches, cudaStream_t stream);
 
-  void add_digests(const CacheOnDevice& cache, std::span<const RowRef> rows, DigestOf which);
+  /// As ReplayDevice has it: one upload and one launch, unless there are very many rows.
+  void add_digests(std::span<const RowList> lists);
   std::vector<std::uint64_t> digests(DigestOf which);
-  void read(const CacheOnDevice& cache, std::span<const RowRef> rows, std::uint8_t* out);
+  void read(std::size_t layer, std::span<const RowRef> rows, std::uint8_t* out);
 
  private:
-  const DeviceRow* send(const CacheOnDevice& cache, std::span<const RowRef> rows);
-  [[nodiscard]] std::uint64_t* sums(DigestOf which) const {
-    return static_cast<std::uint64_t*>(digests_.get()) +
-           static_cast<std::int64_t>(which) * requests_;
-  }
-
-  std::int64_t requests_;
+  const ReplaySetup& setup_;
   std::size_t most_bytes_;  ///< of rows that are read in one go
   cudaStream_t stream_;
+  std::vector<DeviceCache> caches_;  ///< of the layers
+  DeviceMemory caches_on_device_;
   Upload upload_;
   DeviceMemory gathered_;
   PinnedMemory on_host_;

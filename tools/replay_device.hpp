@@ -78,6 +78,13 @@ enum class DigestOf : std::uint8_t {
   finished_rows,  ///< the same rows when their request ends
 };
 
+/// Rows to digest, in every layer of their kind.
+struct RowList {
+  std::size_t kind;
+  DigestOf which;
+  std::span<const RowRef> rows;
+};
+
 struct StepSeconds {
   /// Per kind, all its layers. What two kinds' layers took together is dealt to them by the widths
   /// of their rows.
@@ -113,7 +120,9 @@ class ReplayDevice {
   /// Waits for the step.
   virtual StepSeconds finish_step() = 0;
 
-  virtual void add_digests(std::size_t layer, std::span<const RowRef> rows, DigestOf which) = 0;
+  /// Of all rows of a step at once: after finish_step(), before the rows' pages are used anew.
+  /// Lists of one kind stand together.
+  virtual void add_digests(std::span<const RowList> lists) = 0;
   /// Per request of the trace.
   virtual std::vector<std::uint64_t> digests(DigestOf which) = 0;
   /// Copies rows out, row_bytes each: values, then scales.

@@ -35,7 +35,7 @@ class HostDevice final : public ReplayDevice {
   void begin_step(const StepInput& input) override;
   void run(const LayerGroup& group) override;
   StepSeconds finish_step() override { return seconds_; }
-  void add_digests(std::size_t layer, std::span<const RowRef> rows, DigestOf which) override;
+  void add_digests(std::span<const RowList> lists) override;
   std::vector<std::uint64_t> digests(DigestOf which) override {
     return digests_[static_cast<std::size_t>(which)];
   }
@@ -214,14 +214,20 @@ std::pair<const std::uint8_t*, const std::uint8_t*> HostDevice::row_at(std::size
   return {cache + place.values, cache + place.scales};
 }
 
-void HostDevice::add_digests(std::size_t layer, std::span<const RowRef> rows, DigestOf which) {
-  const RowLayout layout = kind_of(layer).row();
-  const std::uint64_t identity = setup_.model.identity(setup_.model.layers[layer]);
-  std::vector<std::uint64_t>& sums = digests_[static_cast<std::size_t>(which)];
-  for (const RowRef& r : rows) {
-    const auto [values, scales] = row_at(layer, r.kv_slot);
-    sums[static_cast<std::size_t>(r.request)] += digest_of_row(
-        values, layout.value_bytes, scales, layout.scale_bytes, identity, r.request, r.row);
+void HostDevice::add_digests(std::span<const RowList> lists) {
+  for (const RowList& list : lists) {
+    std::vector<std::uint64_t>& sums = digests_[static_cast<std::size_t>(list.which)];
+    const RowLayout layout = setup_.model.kinds[list.kind].row();
+    for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
+      const Layer& l = setup_.model.layers[layer];
+      if (l.kind != list.kind) continue;
+      const std::uint64_t identity = setup_.model.identity(l);
+      for (const RowRef& r : list.rows) {
+        const auto [values, scales] = row_at(layer, r.kv_slot);
+        sums[static_cast<std::size_t>(r.request)] += digest_of_row(
+            values, layout.value_bytes, scales, layout.scale_bytes, identity, r.request, r.row);
+      }
+    }
   }
 }
 

@@ -68,43 +68,47 @@ __global__ void update_kernel(std::int32_t* table, std::int64_t blocks, const Ta
   }
 }
 
-/// A warp a row. Sums of 64-bit integers come out the same in any order.
-__global__ void __launch_bounds__(kThreads)
-    digest_kernel(const DeviceRow* rows, std::int64_t count, RowBytesCounts bytes,
-                  std::uint64_t layer, std::uint64_t* sums) {
+__device__ __forceinline__ int words_of(const DeviceCache& cache) {
+  return (cache.value_bytes + cache.scale_bytes) / 4;
+}
+__device__ __forceinline__ std::uint32_t word_of(const DeviceCache& cache, const DeviceRow& row,
+                                                 int w) {
+  const std::int64_t at =
+      w * 4 < cache.value_bytes ? row.values + w * 4 : row.scales + (w * 4 - cache.value_bytes);
+  return *reinterpret_cast<const std::uint32_t*>(cache.memory + at);
+}
+
+/// The grid's y is the layer; a warp a row. Sums of 64-bit integers come out the same in any order.
+__global__ void __launch_bounds__(kThreads) digest_kernel(RowsToDigest all, std::uint64_t* sums) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const int value_words = bytes.values / 4;
-  const int words = value_words + bytes.scales / 4;
-  for (std::int64_t i = global_thread() / kWarp; i < count; i += all_threads() / kWarp) {
-    const auto* values = reinterpret_cast<const std::uint32_t*>(rows[i].values);
-    const auto* scales = reinterpret_cast<const std::uint32_t*>(rows[i].scales);
+  const DeviceCache cache = all.caches[blockIdx.y];
+  const RowRange range = all.kinds[cache.kind];
+  const int words = words_of(cache);
+  for (std::int64_t i = range.first + global_thread() / kWarp; i < range.last;
+       i += all_threads() / kWarp) {
+    const DeviceRow row = all.rows[i];
     std::uint64_t sum = 0;
-    for (int w = lane; w < words; w += kWarp) {
-      sum += word_digest(w < value_words ? values[w] : scales[w - value_words],
-                         static_cast<std::uint32_t>(w));
-    }
+    for (int w = lane; w < words; w += kWarp)
+      sum += word_digest(word_of(cache, row, w), static_cast<std::uint32_t>(w));
     for (int d = kWarp / 2; d > 0; d /= 2)
       sum += __shfl_down_sync(0xFFFFFFFFU, sum, d);
     if (lane == 0) {
       atomicAdd(
-          reinterpret_cast<unsigned long long*>(sums + rows[i].request),
-          static_cast<unsigned long long>(row_digest(sum, layer, rows[i].request, rows[i].row)));
+          reinterpret_cast<unsigned long long*>(sums + row.which * all.requests + row.request),
+          static_cast<unsigned long long>(row_digest(sum, cache.identity, row.request, row.row)));
     }
   }
 }
 
 /// A warp a row.
-__global__ void __launch_bounds__(kThreads)
-    gather_kernel(const DeviceRow* rows, std::int64_t count, RowBytesCounts bytes,
-                  std::uint32_t* out) {
+__global__ void __launch_bounds__(kThreads) gather_kernel(const DeviceRow* rows, std::int64_t count,
+                                                          DeviceCache cache, std::uint32_t* out) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const int value_words = bytes.values / 4;
-  const int words = value_words + bytes.scales / 4;
+  const int words = words_of(cache);
   for (std::int64_t i = global_thread() / kWarp; i < count; i += all_threads() / kWarp) {
-    const auto* values = reinterpret_cast<const std::uint32_t*>(rows[i].values);
-    const auto* scales = reinterpret_cast<const std::uint32_t*>(rows[i].scales);
+    const DeviceRow row = rows[i];
     for (int w = lane; w < words; w += kWarp)
-      out[i * words + w] = w < value_words ? values[w] : scales[w - value_words];
+      out[i * words + w] = word_of(cache, row, w);
   }
 }
 
@@ -163,19 +167,21 @@ cudaError_t update_table(std::int32_t* table, std::int64_t blocks, const TableUp
   return cudaGetLastError();
 }
 
-cudaError_t add_row_digests(const DeviceRow* rows, std::int64_t count, RowBytesCounts bytes,
-                            std::uint64_t layer, std::uint64_t* sums, cudaStream_t stream) {
-  if (count == 0) return cudaSuccess;
-  digest_kernel<<<blocks_for(count, kThreads / kWarp), kThreads, 0, stream>>>(rows, count, bytes,
-                                                                              layer, sums);
+cudaError_t add_row_digests(const RowsToDigest& all, std::int64_t longest, std::uint64_t* sums,
+                            cudaStream_t stream) {
+  if (longest == 0 || all.layers == 0) return cudaSuccess;
+  const auto most = static_cast<unsigned>(std::max<std::int64_t>(1, kMostBlocks / all.layers));
+  const dim3 grid(std::min(blocks_for(longest, kThreads / kWarp), most),
+                  static_cast<unsigned>(all.layers));
+  digest_kernel<<<grid, kThreads, 0, stream>>>(all, sums);
   return cudaGetLastError();
 }
 
-cudaError_t gather_rows(const DeviceRow* rows, std::int64_t count, RowBytesCounts bytes,
+cudaError_t gather_rows(const DeviceRow* rows, std::int64_t count, const DeviceCache& cache,
                         std::uint8_t* out, cudaStream_t stream) {
   if (count == 0) return cudaSuccess;
   gather_kernel<<<blocks_for(count, kThreads / kWarp), kThreads, 0, stream>>>(
-      rows, count, bytes, reinterpret_cast<std::uint32_t*>(out));
+      rows, count, cache, reinterpret_cast<std::uint32_t*>(out));
   return cudaGetLastError();
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "tools/block_pool.hpp"
+#include "tools/row_turns.hpp"
 
 /// What a replay on CUDA does besides the ops, on the device. Each is one launch; all pointers are
 /// device memory.
@@ -29,25 +30,39 @@ cudaError_t generate_projections(const TokenArrays& tokens, std::uint64_t layer_
 cudaError_t update_table(std::int32_t* table, std::int64_t blocks, const TableUpdate* updates,
                          std::int64_t count, cudaStream_t stream);
 
-/// A row of a cache: where it lies and whose it is.
-struct DeviceRow {
-  const std::uint8_t* values;
-  const std::uint8_t* scales;
-  std::int64_t row;
-  std::int32_t request;
+/// A layer's cache.
+struct DeviceCache {
+  const std::uint8_t* memory;
+  std::uint64_t identity;    ///< of the layer
+  std::int32_t value_bytes;  ///< of a row; both multiples of 4
+  std::int32_t scale_bytes;
+  std::int32_t kind;
   std::int32_t reserved;
 };
 
-struct RowBytesCounts {
-  std::int32_t values;  ///< both multiples of 4
-  std::int32_t scales;
+/// A row, at the same place in the caches of all layers of a kind, and whose it is.
+struct DeviceRow {
+  std::int64_t values;  ///< where they begin, in bytes from the cache's first page
+  std::int64_t scales;
+  std::int64_t row;
+  std::int32_t request;
+  std::int32_t which;  ///< DigestOf; only digests ask
 };
 
-/// sums[request] += digest_of_row(), for each row.
-cudaError_t add_row_digests(const DeviceRow* rows, std::int64_t count, RowBytesCounts bytes,
-                            std::uint64_t layer, std::uint64_t* sums, cudaStream_t stream);
-/// Packs the rows: values, then scales.
-cudaError_t gather_rows(const DeviceRow* rows, std::int64_t count, RowBytesCounts bytes,
+struct RowsToDigest {
+  const DeviceRow* rows;
+  const RowRange* kinds;      ///< where each kind's rows lie among them
+  const DeviceCache* caches;  ///< [layers]
+  std::int64_t layers;
+  std::int64_t requests;
+};
+
+/// sums[which, request] += digest_of_row(), for each row in each layer of its kind. `longest` is
+/// how many rows the kind has that has most.
+cudaError_t add_row_digests(const RowsToDigest& all, std::int64_t longest, std::uint64_t* sums,
+                            cudaStream_t stream);
+/// Packs rows of one layer: values, then scales.
+cudaError_t gather_rows(const DeviceRow* rows, std::int64_t count, const DeviceCache& cache,
                         std::uint8_t* out, cudaStream_t stream);
 
 cudaError_t fill_words(std::uint32_t* words, std::size_t count, std::uint32_t word,

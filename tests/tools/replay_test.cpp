@@ -205,9 +205,7 @@ class FaultyDevice : public ReplayDevice {
   }
   void run(const LayerGroup& group) override { real_->run(group); }
   StepSeconds finish_step() override { return real_->finish_step(); }
-  void add_digests(std::size_t layer, std::span<const RowRef> rows, DigestOf which) override {
-    real_->add_digests(layer, rows, which);
-  }
+  void add_digests(std::span<const RowList> lists) override { real_->add_digests(lists); }
   std::vector<std::uint64_t> digests(DigestOf which) override { return real_->digests(which); }
   void read_rows(std::size_t layer, std::span<const RowRef> rows, std::uint8_t* out) override {
     real_->read_rows(layer, rows, out);
