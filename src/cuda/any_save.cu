@@ -91,10 +91,11 @@ cudaError_t launch_any_plan(const FoldParams& p, const PlanParams& out, const Ge
     return launch(plan_kernel<AnyGeometry, 8, kPlanTokens>, 8, kPlanThreads, 8, 0, chained, stream,
                   p, out, any);
   }
-  constexpr int sweep = 32 * kPlanTokens;  // of a warp
+  constexpr int tokens = kPlanTokens / 2;  // of a thread: it has not the registers for more
+  constexpr int sweep = 32 * tokens;       // of a warp
   const int warps = p.tokens > sweep ? (p.tokens + sweep - 1) / sweep : 1;
   const int threads = warps < kPlanThreads / 32 ? 32 * warps : kPlanThreads;
-  return launch(plan_kernel<AnyGeometry, 1, kPlanTokens>, 1, threads, 1, 0, chained, stream, p, out,
+  return launch(plan_kernel<AnyGeometry, 1, tokens>, 1, threads, 1, 0, chained, stream, p, out,
                 any);
 }
 

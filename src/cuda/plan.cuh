@@ -95,6 +95,12 @@ __global__ void __launch_bounds__(kPlanThreads)
        start += static_cast<std::int64_t>(sweep) * Cluster) {
     const std::int64_t first =
         start + static_cast<std::int64_t>(rank) * sweep + warp * 32 * Tokens + lane;
+    // Entries of earlier sweeps end before these; those of this one are written when all threads
+    // have met.
+#pragma unroll
+    for (std::int32_t t = static_cast<std::int32_t>(first), k = 0; k < Tokens; ++k, t += 32) {
+      if (t < min(p.tokens, kAskedEarly)) out.entries[t] = {};
+    }
     std::int64_t position[Tokens];
     bool live[Tokens];
     std::int32_t request[Tokens];
@@ -139,15 +145,9 @@ __global__ void __launch_bounds__(kPlanThreads)
     side ^= 1U;
     __syncthreads();  // the warps' counts are written again
   }
-  const auto closing = static_cast<std::int32_t>(static_cast<std::uint32_t>(carried));
-  const std::int32_t asked = min(p.tokens, kAskedEarly);
-  for (std::int32_t i = closing + rank * static_cast<int>(blockDim.x) + tid; i < asked;
-       i += static_cast<int>(blockDim.x) * Cluster) {
-    out.entries[i] = {};
-  }
   if (rank == 0 && tid == 0) {
     PlanHeader h = out.values;
-    h.closing = closing;
+    h.closing = static_cast<std::int32_t>(static_cast<std::uint32_t>(carried));
     h.saves = out.list_saves ? static_cast<std::int32_t>(carried >> 32) : kEveryLiveToken;
     *out.header = h;
   }

@@ -135,13 +135,12 @@ __device__ __forceinline__ WindowList plan_windows(const FoldParams& p, std::int
                                                    std::int32_t end = kEveryWindow) {
   WindowList list{p.entries, min(p.plan->closing, end), first, stride, {}};
   const std::int32_t second = first + stride;
-  if (second < kAskedEarly) {
-    const std::int32_t last = p.tokens - 1;
-    list.head[0] = p.entries[min(first, last)];
-    list.head[1] = p.entries[min(second, last)];
-  } else {
-    if (first < list.count) list.head[0] = p.entries[first];
-    if (second < list.count) list.head[1] = p.entries[second];
+  const std::int32_t last = min(p.tokens, kAskedEarly) - 1;
+  list.head[0] = p.entries[min(first, last)];
+  list.head[1] = p.entries[min(second, last)];
+  if (second >= kAskedEarly) [[unlikely]] {
+    if (first >= kAskedEarly && first < list.count) list.head[0] = list.at(first);
+    if (second < list.count) list.head[1] = list.at(second);
   }
   return list;
 }

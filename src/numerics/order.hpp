@@ -119,13 +119,12 @@ PLEAT_HD double mean_square(double squares, int head_dim, float eps) {
 }
 
 /// 1 / sqrt(mean): the mean rounded to float, then a rounded root and quotient. Beyond what they
-/// take, small means are scaled, which is exact, and the scale of one that no float holds is 0.
+/// take, small means are scaled, which is exact, and the scale of one that overflows a float is 0.
 PLEAT_HD float rms_scale(double mean) {
-  if (mean > 0x1.fffffep127) return 0.0F;
   const float m = static_cast<float>(mean);
   const bool tiny = m < 0x1p-60F;
   const float y = reciprocal(root(tiny ? m * 0x1p120F : m));
-  return tiny ? y * 0x1p60F : y;
+  return m > 0x1.fffffep127F ? 0.0F : tiny ? y * 0x1p60F : y;
 }
 
 /// The same to some 45 bits: one step of Newton's. 0 stays 0, where the mean is beyond float.
