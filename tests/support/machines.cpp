@@ -7,7 +7,7 @@
 namespace pleat::test {
 
 Call empty_call() {
-  static char nothing[64];
+  alignas(64) static char nothing[64];
   Call call;
   const Geometry& g = call.compressor.geometry;
   const auto none = [](DType t) { return TensorView::packed(nothing, t, 0); };
