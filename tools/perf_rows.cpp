@@ -66,6 +66,8 @@ const std::vector<PerfRow>& perf_rows() {
        0},
       {"plan, 512 tokens", hca, Op::plan, mla, tail, 512, 512, 4, false, "", 0, 2.5, false, false,
        true},
+      {"plan, 8192 tokens", csa, Op::plan, mla, tail, 4, 8192, 0, true, "", 0, 4, false, false,
+       true},
       {"plan, 32768 tokens", csa, Op::plan, mla, tail, 4, 32768, 0, true, "", 0, 8, false, false,
        true},
   };

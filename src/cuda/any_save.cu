@@ -86,17 +86,7 @@ cudaError_t launch_any_save(const FoldParams& p, const FoldTuning& t, const Type
 
 cudaError_t launch_any_plan(const FoldParams& p, const PlanParams& out, const Geometry& g,
                             bool clusters, bool chained, cudaStream_t stream) {
-  const AnyGeometry any = any_geometry(g);
-  if (clusters && p.tokens > kOneBlockTokens) {
-    return launch(plan_kernel<AnyGeometry, 8, kPlanTokens>, 8, kPlanThreads, 8, 0, chained, stream,
-                  p, out, any);
-  }
-  constexpr int tokens = kPlanTokens / 2;  // of a thread: it has not the registers for more
-  constexpr int sweep = 32 * tokens;       // of a warp
-  const int warps = p.tokens > sweep ? (p.tokens + sweep - 1) / sweep : 1;
-  const int threads = warps < kPlanThreads / 32 ? 32 * warps : kPlanThreads;
-  return launch(plan_kernel<AnyGeometry, 1, tokens>, 1, threads, 1, 0, chained, stream, p, out,
-                any);
+  return launch_plan_kernel(p, out, any_geometry(g), clusters, chained, stream);
 }
 
 }  // namespace pleat::cuda

@@ -137,11 +137,11 @@ __device__ __forceinline__ void barrier_expect(std::uint64_t* bar, std::uint32_t
                : "memory");
 }
 /// Puts 8 bytes into a peer's shared memory and counts them at that peer's barrier.
-__device__ __forceinline__ void put_to_peer(std::uint32_t peer_slot, double value,
+__device__ __forceinline__ void put_to_peer(std::uint32_t peer_slot, std::uint64_t value,
                                             std::uint32_t peer_barrier) {
   asm volatile(
       "st.async.shared::cluster.mbarrier::complete_tx::bytes.b64 [%0], %1, [%2];" ::"r"(peer_slot),
-      "l"(__double_as_longlong(value)), "r"(peer_barrier)
+      "l"(value), "r"(peer_barrier)
       : "memory");
 }
 

@@ -68,8 +68,8 @@ __device__ __forceinline__ double row_squares(HcaShared<G>& sh, std::uint32_t tu
       barrier_expect(&sh.arrived[side], sizeof(sh.squares[0]));
     }
     if (lane < Cluster) {
-      put_to_peer(peer_address(shared_address(&sh.squares[side][tile]), lane), own,
-                  peer_address(shared_address(&sh.arrived[side]), lane));
+      put_to_peer(peer_address(shared_address(&sh.squares[side][tile]), lane),
+                  __double_as_longlong(own), peer_address(shared_address(&sh.arrived[side]), lane));
     }
     barrier_wait(&sh.arrived[side], turn >> 1 & 1U);
 #endif

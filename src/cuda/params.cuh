@@ -17,7 +17,8 @@ enum class Output : std::int32_t { cache = 0, compressed = 1 };
 /// Every window there is, where a number of windows is asked for.
 inline constexpr std::int32_t kEveryWindow = std::numeric_limits<std::int32_t>::max();
 
-/// Entries of a plan that may be loaded before its count is known: those past the count are zeros.
+/// Entries of a plan that may be loaded before its count is known, as far as there are tokens:
+/// those past the count are zeros.
 inline constexpr std::int32_t kAskedEarly = 4096;
 
 /// How the windows of a fold are shared out among its blocks.

@@ -2,28 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda/plan.cuh"
 
-#include "cuda/launch.cuh"
-
 namespace pleat::cuda {
-
-namespace {
-
-template <class G>
-cudaError_t launch_geometry(const FoldParams& p, const PlanParams& out, bool clusters, bool chained,
-                            cudaStream_t stream) {
-  if (clusters && p.tokens > kOneBlockTokens) {
-    return launch(plan_kernel<G, 8, kPlanTokens>, 8, kPlanThreads, 8, 0, chained, stream, p, out,
-                  G{});
-  }
-  if (p.tokens > kPlanThreads) {
-    return launch(plan_kernel<G, 1, kPlanTokens>, 1, kPlanThreads, 1, 0, chained, stream, p, out,
-                  G{});
-  }
-  const int threads = p.tokens > 0 ? (p.tokens + 31) / 32 * 32 : 32;
-  return launch(plan_kernel<G, 1, 1>, 1, threads, 1, 0, chained, stream, p, out, G{});
-}
-
-}  // namespace
 
 cudaError_t code_of_device(int* architecture) {
   cudaFuncAttributes attributes{};
@@ -41,7 +20,7 @@ cudaError_t launch_plan(const FoldParams& p, const Call& call, bool clusters, bo
   const Geometry& g = call.compressor.geometry;
   if (!is_compiled(g)) return launch_any_plan(p, out, g, clusters, chained, stream);
   return with_geometry(g, [&](auto geometry) {
-    return launch_geometry<decltype(geometry)>(p, out, clusters, chained, stream);
+    return launch_plan_kernel(p, out, geometry, clusters, chained, stream);
   });
 }
 

@@ -129,7 +129,7 @@ struct WindowList {
 
 /// The plan's windows first, first + stride, ..., before \p end. The first two entries are asked
 /// for together with the count that says whether they are any: a plan writes kAskedEarly of them,
-/// or one for each token. Farther ones wait for the count.
+/// or as many as there are tokens if those are fewer. Farther ones wait for the count.
 __device__ __forceinline__ WindowList plan_windows(const FoldParams& p, std::int32_t first,
                                                    std::int32_t stride,
                                                    std::int32_t end = kEveryWindow) {

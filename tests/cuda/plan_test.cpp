@@ -192,8 +192,9 @@ const Kind kKinds[] = {{"hca", Hca::value},
 INSTANTIATE_TEST_SUITE_P(Geometries, Plan, ::testing::ValuesIn(kKinds),
                          [](const auto& info) { return info.param.name; });
 
-/// About what a block takes in a sweep, and more than the eight of a cluster.
-constexpr std::int64_t kMany[] = {4095, 4096, 4097, 33000};
+/// More than a block's threads; about those of a cluster's eight blocks, and more than they take in
+/// a sweep. 4096: entries are written past the count up to there.
+constexpr std::int64_t kMany[] = {1025, 4097, 8192, 8193, 33000};
 
 /// Kind, tokens, longest run: a test each, as racecheck takes minutes for what is more.
 class PlanOfMany : public GpuTestWith<std::tuple<Kind, std::int64_t, std::int64_t>> {};
