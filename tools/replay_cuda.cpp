@@ -116,13 +116,8 @@ CudaDevice::CudaDevice(const ReplaySetup& setup)
                       device_memory(compressed_bytes(setup_, k)), copy_of(table), std::move(table),
                       plans[k], nullptr, nullptr});
   }
-  for (std::size_t i = 0; i < planning_layers(setup_).size(); ++i) {
+  for (std::size_t i = 0; i < planning_layers(setup_).size(); ++i)
     plans_.push_back(device_memory(plan_bytes(setup_.max_tokens)));
-    // Kernels ask for entries before they know how many mean anything.
-    must(
-        cudaMemset(plans_.back().get(), 0, static_cast<std::size_t>(plan_bytes(setup_.max_tokens))),
-        "cudaMemset");
-  }
   // Not the stream alone: see copy_of().
   must(cudaDeviceSynchronize(), "setting up");
 }

@@ -13,7 +13,8 @@
 
 namespace pleat::tools {
 
-/// Looks at rows that lie on the device. All its memory is allocated at construction.
+/// Looks at rows that lie on the device. All its memory is allocated at construction, and filled by
+/// copy_of(): synchronise the device before the first use.
 class CudaRows {
  public:
   /// `caches`: where each layer's cache begins, on the device. `setup` must outlive the object.

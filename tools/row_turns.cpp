@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "tools/error.hpp"
+
 namespace pleat::tools {
 
 std::int64_t RowTurn::longest() const {
@@ -29,7 +31,12 @@ std::vector<RowTurn> turns_of(std::span<const RowList> lists, std::size_t kinds,
       const auto count = static_cast<std::size_t>(n);
       turn.lists.push_back({list.kind, list.which, rest.first(count)});
       RowRange& range = turn.kinds[list.kind];
-      if (range.first == range.last) range.first = turn.rows;
+      if (range.first == range.last) {
+        range.first = turn.rows;
+      } else if (range.last != turn.rows) {
+        throw fail("rows to digest: expected lists of one kind together, got kind {} after others",
+                   list.kind);
+      }
       turn.rows += n;
       range.last = turn.rows;
       rest = rest.subspan(count);

@@ -27,7 +27,7 @@ struct RowTurn {
 };
 
 /// Cuts lists into turns of at most `most` rows: every row comes once, in the order given, and no
-/// turn is empty. Lists of one kind must stand together.
+/// turn is empty. Throws Error where lists of one kind do not stand together.
 std::vector<RowTurn> turns_of(std::span<const RowList> lists, std::size_t kinds, std::int64_t most);
 
 }  // namespace pleat::tools

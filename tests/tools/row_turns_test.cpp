@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "tools/error.hpp"
+
 namespace pleat::tools {
 namespace {
 
@@ -65,6 +67,18 @@ TEST(RowTurns, HasNoneForNoRows) {
   EXPECT_TRUE(turns_of({}, 3, 8).empty());
   const std::vector<RowList> lists{{0, kFinal, {}}, {2, kFinished, {}}};
   EXPECT_TRUE(turns_of(lists, 3, 8).empty());
+}
+
+TEST(RowTurns, RefusesAKindInTwoPlaces) {
+  const auto a = rows(0, 2);
+  const std::vector<RowList> lists{{0, kFinal, a}, {1, kFinal, a}, {0, kFinished, a}};
+  try {
+    turns_of(lists, 2, 8);
+    FAIL() << "taken";
+  } catch (const Error& e) {
+    EXPECT_STREQ(e.what(),
+                 "rows to digest: expected lists of one kind together, got kind 0 after others");
+  }
 }
 
 TEST(RowTurns, BringsEveryRowOnceAndInItsKindsRange) {
