@@ -8,6 +8,22 @@
 #include "tools/error.hpp"
 
 namespace pleat::tools {
+namespace {
+
+void expect_kinds_together(std::span<const RowList> lists, std::size_t kinds) {
+  std::vector<bool> seen(kinds);
+  std::size_t last = kinds;
+  for (const RowList& list : lists) {
+    if (list.kind != last && seen[list.kind]) {
+      throw fail("rows to digest: expected lists of one kind together, got kind {} after others",
+                 list.kind);
+    }
+    seen[list.kind] = true;
+    last = list.kind;
+  }
+}
+
+}  // namespace
 
 std::int64_t RowTurn::longest() const {
   std::int64_t n = 0;
@@ -18,6 +34,7 @@ std::int64_t RowTurn::longest() const {
 
 std::vector<RowTurn> turns_of(std::span<const RowList> lists, std::size_t kinds,
                               std::int64_t most) {
+  expect_kinds_together(lists, kinds);
   std::vector<RowTurn> turns;
   for (const RowList& list : lists) {
     std::span<const RowRef> rest = list.rows;
@@ -31,12 +48,7 @@ std::vector<RowTurn> turns_of(std::span<const RowList> lists, std::size_t kinds,
       const auto count = static_cast<std::size_t>(n);
       turn.lists.push_back({list.kind, list.which, rest.first(count)});
       RowRange& range = turn.kinds[list.kind];
-      if (range.first == range.last) {
-        range.first = turn.rows;
-      } else if (range.last != turn.rows) {
-        throw fail("rows to digest: expected lists of one kind together, got kind {} after others",
-                   list.kind);
-      }
+      if (range.first == range.last) range.first = turn.rows;
       turn.rows += n;
       range.last = turn.rows;
       rest = rest.subspan(count);

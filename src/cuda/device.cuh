@@ -145,12 +145,13 @@ __device__ __forceinline__ void put_to_peer(std::uint32_t peer_slot, std::uint64
       : "memory");
 }
 
+/// What peers have put before the phase ended is visible then.
 __device__ __forceinline__ void barrier_wait(std::uint64_t* bar, std::uint32_t parity) {
   asm volatile(
       "{\n"
       ".reg .pred done;\n"
       "again:\n"
-      "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
       "@!done bra again;\n"
       "}" ::"r"(shared_address(bar)),
       "r"(parity)

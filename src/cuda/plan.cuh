@@ -14,7 +14,7 @@
 namespace pleat::cuda {
 
 inline constexpr int kPlanThreads = 1024;
-/// Blocks of a cluster, which share what is more than a block's threads.
+/// Blocks of a cluster, which share the tokens where there are more than a block's threads.
 inline constexpr int kPlanBlocks = 8;
 /// Tokens a thread looks at in one sweep, where there are more than threads: one after the other. A
 /// warp's are neighbours, 32 at a time.
@@ -44,7 +44,8 @@ struct PlanShared {
   std::uint64_t arrived[2];
 };
 
-/// Who has waited for all of the cluster to come here may tell them counts.
+/// A block may tell its peers counts once it has waited (cluster_wait()) for all of them to have
+/// been here.
 template <int Cluster>
 __device__ __forceinline__ void start_cluster(PlanShared<Cluster>& sh, int tid) {
 #if __CUDA_ARCH__ >= 900
@@ -87,8 +88,8 @@ __device__ __forceinline__ PlanCounts counts_of_cluster(PlanCounts own, PlanShar
 }
 
 /// What was counted before a warp, in this sweep and those before. All threads of all blocks come
-/// here, and those of a block meet before they come again. A block may end after it: it has been
-/// told all that it will be.
+/// here, and those of a block meet before they come again. After the last call a block may end:
+/// nobody tells it anything more, and who needs what it told waits for it in its own memory.
 template <int Cluster>
 __device__ __forceinline__ PlanCounts counts_before(PlanCounts own, PlanShared<Cluster>& sh,
                                                     std::uint32_t turn, int rank, int warp,
@@ -118,8 +119,8 @@ __device__ __forceinline__ PlanCounts counts_before(PlanCounts own, PlanShared<C
   return sh.warps[warp];
 }
 
-/// A block of one token a thread has no second sweep. \p g: a value, as the functions of tokens.cuh
-/// take it.
+/// With one token a thread all tokens are looked at in one sweep: launch_plan_kernel() sees to it.
+/// \p g: a value, as the functions of tokens.cuh take it.
 template <class G, int Cluster, int Tokens>
 __global__ void __launch_bounds__(kPlanThreads)
     plan_kernel(const __grid_constant__ FoldParams p, const __grid_constant__ PlanParams out,
@@ -150,13 +151,13 @@ __global__ void __launch_bounds__(kPlanThreads)
       position[k] = in ? p.positions[t] : 0;
       request[k] = in ? p.token_to_req[t] : 0;
     }
-    // Behind the loads, which either would hold up.
+    // After the loads are issued: the wait, or the stores, would hold them up.
     if constexpr (Cluster > 1) {
 #if __CUDA_ARCH__ >= 900
       if (turn == 0) cluster_wait();
 #endif
     } else {
-      // Entries are written when all threads have met.
+      // Entries are written only after all threads have met, in counts_before().
 #pragma unroll 1
       for (std::int32_t i = tid; turn == 0 && i < asked; i += threads)
         out.entries[i] = {};
@@ -190,11 +191,11 @@ __global__ void __launch_bounds__(kPlanThreads)
       place += counts_of(closes[k], saved[k]);
     }
     ++turn;
-    // The warps' counts are written again, unless each token has a thread.
-    if constexpr (Cluster * Tokens > 1) __syncthreads();
+    if constexpr (Tokens > 1) __syncthreads();  // the next sweep writes the warps' counts
   }
   if constexpr (Cluster > 1) {
-    // Blocks write each other's entries, so those past the count are cleared by who knows it.
+    // A block writes entries that another would clear: so those past the count are cleared when
+    // all blocks know it.
     for (std::int32_t i = closing_of(sh.total) + rank * threads + tid; i < asked;
          i += Cluster * threads)
       out.entries[i] = {};

@@ -192,8 +192,8 @@ const Kind kKinds[] = {{"hca", Hca::value},
 INSTANTIATE_TEST_SUITE_P(Geometries, Plan, ::testing::ValuesIn(kKinds),
                          [](const auto& info) { return info.param.name; });
 
-/// More than a block's threads; about those of a cluster's eight blocks, and more than they take in
-/// a sweep. 4096: entries are written past the count up to there.
+/// One more than a block's threads, and than the entries that are cleared past the count; about the
+/// threads of a cluster's eight blocks, and more than they take in a sweep.
 constexpr std::int64_t kMany[] = {1025, 4097, 8192, 8193, 33000};
 
 /// Kind, tokens, longest run: a test each, as racecheck takes minutes for what is more.

@@ -72,12 +72,14 @@ TEST(RowTurns, HasNoneForNoRows) {
 TEST(RowTurns, RefusesAKindInTwoPlaces) {
   const auto a = rows(0, 2);
   const std::vector<RowList> lists{{0, kFinal, a}, {1, kFinal, a}, {0, kFinished, a}};
-  try {
-    turns_of(lists, 2, 8);
-    FAIL() << "taken";
-  } catch (const Error& e) {
-    EXPECT_STREQ(e.what(),
-                 "rows to digest: expected lists of one kind together, got kind 0 after others");
+  for (const std::int64_t most : {1, 4, 8}) {
+    try {
+      turns_of(lists, 2, most);
+      ADD_FAILURE() << "taken, with turns of " << most;
+    } catch (const Error& e) {
+      EXPECT_STREQ(e.what(),
+                   "rows to digest: expected lists of one kind together, got kind 0 after others");
+    }
   }
 }
 
