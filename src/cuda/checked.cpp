@@ -22,6 +22,8 @@ namespace {
 /// Host copies of device views, alive as long as the check.
 class HostCopies {
  public:
+  explicit HostCopies(cudaStream_t stream) : stream_(stream) {}
+
   cudaError_t take(TensorView& v) {
     const std::int64_t bytes = api::byte_extent(v).value_or(0);
     return v.given() && bytes > 0 ? take(v.data, bytes) : cudaSuccess;
@@ -33,9 +35,8 @@ class HostCopies {
     kept_.emplace_back(static_cast<std::size_t>(plan_bytes(v.capacity)));
     v.data = kept_.back().data();
     const PlanPointers host = plan_pointers(v.data, v.capacity);
-    const auto copy = [](auto* to, const auto* from, std::int64_t count) {
-      return cudaMemcpy(to, from, static_cast<std::size_t>(count) * sizeof(*to),
-                        cudaMemcpyDeviceToHost);
+    const auto copy = [this](auto* to, const auto* from, std::int64_t count) {
+      return fetch(to, from, static_cast<std::size_t>(count) * sizeof(*to));
     };
     const auto listed = [&](std::int32_t count) {
       return std::clamp<std::int64_t>(count, 0, v.capacity);
@@ -50,16 +51,24 @@ class HostCopies {
     kept_.emplace_back(static_cast<std::size_t>(bytes));
     const void* device = data;
     data = kept_.back().data();
-    return cudaMemcpy(data, device, kept_.back().size(), cudaMemcpyDeviceToHost);
+    return fetch(data, device, kept_.back().size());
+  }
+  /// On the call's stream: the default one would wait for all others, and spoil a capture of
+  /// theirs.
+  cudaError_t fetch(void* to, const void* from, std::size_t bytes) {
+    const cudaError_t e = cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_);
+    return e != cudaSuccess ? e : cudaStreamSynchronize(stream_);
   }
 
+  cudaStream_t stream_;
   std::vector<std::vector<std::byte>> kept_;
 };
 
 /// The call with the arrays that checked mode looks at, and the plan, in host memory.
 class OnHost {
  public:
-  OnHost(Op op, const Call& device) : call(device) {
+  OnHost(Op op, const Call& device, void* stream)
+      : call(device), copies_(static_cast<cudaStream_t>(stream)) {
     if (op == Op::plan) call.plan = {};  // an output
     error = copies_.take(call.plan);
     for (TensorView* v : {&call.batch.positions, &call.batch.token_to_req, &call.batch.state_slots,
@@ -81,6 +90,7 @@ Status status_of(cudaError_t e) {
   return {StatusCode::device_error, std::string("checked mode: ") + cudaGetErrorString(e)};
 }
 
+/// Before anything is copied: where the stream is being captured, that would become part of it.
 Status wait_for(void* stream) {
   return status_of(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)));
 }
@@ -89,7 +99,7 @@ Status wait_for(void* stream) {
 
 Status check_indices(Op op, const Call& call, void* stream) {
   if (Status s = wait_for(stream); !s.ok()) return s;
-  const OnHost host(op, call);
+  const OnHost host(op, call, stream);
   if (Status s = status_of(host.error); !s.ok()) return s;
   if (Status s = api::check_plan_header(op, host.call); !s.ok()) return s;
   return api::check_indices(op, host.call);
@@ -97,9 +107,9 @@ Status check_indices(Op op, const Call& call, void* stream) {
 
 Status check_pair_indices(const Call& main, const Call& indexer, void* stream) {
   if (Status s = wait_for(stream); !s.ok()) return s;
-  const OnHost first(Op::step, main);
+  const OnHost first(Op::step, main, stream);
   if (Status s = status_of(first.error); !s.ok()) return s;
-  const OnHost second(Op::step, indexer);
+  const OnHost second(Op::step, indexer, stream);
   if (Status s = status_of(second.error); !s.ok()) return s;
   if (Status s = api::check_pair_plan(first.call, second.call); !s.ok()) return s;
   return api::check_pair_indices(first.call, second.call);
