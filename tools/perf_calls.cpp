@@ -80,6 +80,7 @@ LayerOnGpu::LayerOnGpu(const PerfRow& row, Held& held)
                                           DType::f32, longest, g.rope_dim);
   // Ops that pool from the state read all of it, and take no other policy.
   if (api::selects_state(row.op)) call_.write = {row.policy, 0};
+  if (row.without_plan) return;
   call_.plan = {held.keep(std::make_unique<DeviceMemory>(plan_bytes(row.tokens))), row.tokens};
 }
 
@@ -134,7 +135,7 @@ std::optional<PagedWindows> LayerOnGpu::windows_of(const Call& call) const {
 
 PerfCalls::PerfCalls(const PerfRow& row, const Exec& exec) : row_(row), layer_(row, held_) {
   if (row.with_indexer) indexer_.emplace(indexer_of(row), held_);
-  check(plan(layer_.common(), exec));
+  if (!row.without_plan) check(plan(layer_.common(), exec));
   if (indexer_) {
     indexer_->common().batch.positions = layer_.common().batch.positions;
     indexer_->common().batch.token_to_req = layer_.common().batch.token_to_req;

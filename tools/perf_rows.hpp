@@ -29,7 +29,8 @@ struct PerfRow {
   /// compress, and after it norm_rope_store, chained to it: the two launches of an engine that
   /// keeps pooled rows in between.
   bool with_store = false;
-  bool own_target = false;  ///< the target is Pleat's, for want of a published one
+  bool own_target = false;    ///< the target is Pleat's, for want of a published one
+  bool without_plan = false;  ///< the op looks for closing tokens itself
 };
 
 /// The rows, in the order of the table.

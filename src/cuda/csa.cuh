@@ -141,7 +141,9 @@ struct CsaWarp {
     }
     auto* found = reinterpret_cast<PlanEntry*>(reinterpret_cast<char*>(dynamic) + CsaMemory::ape +
                                                (p.ape != nullptr ? CsaMemory::ape_bytes : 0));
-    return scan_chunk(G{}, p, block, at.team, at.teams, found);
+    const std::int32_t sharing = p.shares.sharing;
+    return scan_chunk(G{}, p, block / sharing, block % sharing * at.teams + at.team,
+                      sharing * at.teams, found);
   }
 
   __device__ __forceinline__ PlanEntry& entry(std::uint32_t of_turn) const {

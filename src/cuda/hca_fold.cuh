@@ -124,7 +124,8 @@ struct HcaWarp {
     auto* found = reinterpret_cast<PlanEntry*>(
         reinterpret_cast<char*>(dynamic) + Memory::sums +
         ring * (Memory::slot_bytes + (p.ape != nullptr ? Memory::ape_bytes : 0)));
-    return scan_chunk(G{}, p, at.worker, 0, 1, found);
+    const std::int32_t sharing = p.shares.sharing;
+    return scan_chunk(G{}, p, at.worker / sharing, at.worker % sharing, sharing, found);
   }
 
   __device__ __forceinline__ void ask_for_first_window() {

@@ -25,6 +25,9 @@ inline constexpr std::int32_t kAskedEarly = 4096;
 struct FoldShares {
   std::int32_t blocks = 1;  ///< blocks past these do nothing but write state rows
   bool split = false;       ///< CSA, indexer: two warps fold what else one does
+  /// Without a plan: blocks (HCA: clusters) that look through a chunk of tokens, each for its part
+  /// of the windows.
+  std::int32_t sharing = 1;
   /// HCA, a block a window: blocks that run at once, and how many windows they take in turn. The
   /// rest are the later blocks'.
   std::int32_t early_blocks = 0;

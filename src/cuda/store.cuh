@@ -33,7 +33,10 @@ __global__ void __launch_bounds__(kStoreThreads)
     list =
         plan_windows(p, static_cast<int>(blockIdx.x) * workers + worker, p.shares.blocks * workers);
   } else {
-    list = scan_chunk(G{}, p, static_cast<int>(blockIdx.x), worker, workers, found);
+    const auto block = static_cast<std::int32_t>(blockIdx.x);
+    const std::int32_t sharing = p.shares.sharing;
+    list = scan_chunk(G{}, p, block / sharing, block % sharing * workers + worker,
+                      sharing * workers, found);
   }
   std::uint32_t side = 0;
 #pragma unroll 1

@@ -79,6 +79,16 @@ int windows_at_once(Op op, const Geometry& g) {
   return indexer ? 8 : 2;
 }
 
+/// Without a plan blocks look through chunks of tokens, as many through each as makes `wanted` in
+/// all, and as there can be windows for in a chunk.
+void share_chunks(FoldShares& s, const Call& call, std::int64_t wanted, int at_once) {
+  const std::int64_t tokens = std::max<std::int64_t>(1, call.batch.positions.shape[0]);
+  const std::int64_t chunks = divide_up(tokens, kScanThreads);
+  const std::int64_t most = kScanThreads / at_once;
+  s.sharing = static_cast<std::int32_t>(std::clamp<std::int64_t>(wanted / chunks, 1, most));
+  s.blocks = static_cast<std::int32_t>(chunks * s.sharing);
+}
+
 FoldShares share_windows(Op op, const Call& call, const FoldTuning& t, const DeviceTraits& device) {
   const Geometry& g = call.compressor.geometry;
   const std::int64_t windows = windows_expected(op, call);
@@ -89,15 +99,17 @@ FoldShares share_windows(Op op, const Call& call, const FoldTuning& t, const Dev
     s.split = windows <= device.multiprocessors * at_once / 2;
     if (s.split) at_once /= 2;
   }
-  if (call.plan.data == nullptr) {  // each looks through its own tokens
-    const std::int64_t tokens = call.batch.positions.shape[0];
-    s.blocks = static_cast<std::int32_t>(divide_up(tokens, kScanThreads) * t.cluster);
-    return s;
-  }
   const std::int64_t resident = resident_blocks(op, g, t, device) / t.cluster;
   const std::int64_t spread = std::min<std::int64_t>(windows, device.multiprocessors);
   const std::int64_t needed = std::max(divide_up(windows, at_once), spread);
   const std::int64_t equal = divide_up(needed, divide_up(needed, resident));  // shares
+  if (call.plan.data == nullptr) {
+    // two blocks a multiprocessor; but clusters of 8 do not reach all of them
+    const int places = 2 * device.multiprocessors * (t.cluster == 8 ? 9 : 10) / 10 / t.cluster;
+    share_chunks(s, call, std::min<std::int64_t>(equal, std::max(places, 1)), at_once);
+    s.blocks *= t.cluster;
+    return s;
+  }
   s.blocks = static_cast<std::int32_t>(equal * t.cluster);
   if (hca && folds(op) && t.cluster == 1) share_out(s, windows, resident);
   return s;
@@ -210,9 +222,10 @@ FoldTuning tune(Op op, const Call& call, const Exec& exec, const DeviceTraits& d
   }
   t.special = unlike_special(op, call).text == nullptr;
   if (g == Hca::value && device.clusters && folds(op)) {
-    t.cluster = call.plan.data == nullptr ? 8
-                                          : hca_cluster(op, windows_expected(op, call),
-                                                        adds_bias(op, call), t.special, device);
+    t.cluster =
+        call.plan.data == nullptr && op == Op::step
+            ? 8
+            : hca_cluster(op, windows_expected(op, call), adds_bias(op, call), t.special, device);
   }
   // The fold of clusters of 2 is short of registers where two blocks share a multiprocessor's; the
   // approximate one is not.

@@ -192,15 +192,38 @@ TEST(Tuning, SureBlocksRunAtOnce) {
   }
 }
 
-// Without a plan blocks look for windows themselves: far fewer than one a token and tile.
+// Without a plan blocks look for windows themselves: one for each 128 tokens, or as many as run at
+// once, never one a token and tile. Each chunk has as many, and none more than windows.
 TEST(Tuning, NoBlockForEachTokenWithoutAPlan) {
   for (const Shape& s : shapes()) {
     if (s.plan) continue;
+    const std::int64_t chunks = (s.tokens + 127) / 128;
     for (const DeviceTraits& device : devices()) {
-      const FoldTuning t = tune(Op::step, call_of(s), {}, device);
-      ASSERT_LE(t.shares.blocks, (s.tokens + 127) / 128 * 8);
+      for (const Op op : {Op::compress_store, Op::norm_rope_store, Op::step}) {
+        const FoldTuning t = tune(op, call_of(s), {}, device);
+        ASSERT_EQ(t.shares.blocks, chunks * t.shares.sharing * t.cluster);
+        ASSERT_LE(t.shares.blocks,
+                  std::max<std::int64_t>(chunks * t.cluster, 2 * device.multiprocessors));
+        ASSERT_GE(t.shares.sharing, 1);
+        ASSERT_LE(t.shares.sharing, 128);
+      }
     }
   }
+}
+
+// So few tokens that all may close are not one block's.
+TEST(Tuning, BlocksShareAChunkWithoutAPlan) {
+  const DeviceTraits h100{132, true};
+  const auto shared = [&](Op op, const Geometry& g, std::int64_t tokens) {
+    return tune(op, call_of({g, tokens, tokens, false, true}), {}, h100).shares.sharing;
+  };
+  EXPECT_EQ(shared(Op::compress_store, Hca::value, 1), 1);
+  EXPECT_EQ(shared(Op::compress_store, Hca::value, 32), 29);
+  EXPECT_EQ(shared(Op::compress_store, Hca::value, 256), 128);
+  EXPECT_EQ(shared(Op::step, Hca::value, 64), 4);
+  EXPECT_EQ(shared(Op::norm_rope_store, Hca::value, 64), 64);
+  EXPECT_EQ(shared(Op::step, Csa::value, 8192), 4);
+  EXPECT_EQ(shared(Op::step, Indexer::value, 64), 20);
 }
 
 // A device with room for two clusters and rows to save would have had none to fold.
